@@ -1,0 +1,57 @@
+# Everything a newcomer needs: `make demo` runs the main job on real data, `make test` passes the tests.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+BUDGET ?= 60
+export PYTHONUTF8 := 1
+
+.PHONY: help demo serve test lint unit setup setup-dev lock proto clean
+help:  ## list the commands
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 12
+
+demo: $(VENV)/.run  ## digits to predictions over HTTP, live (BUDGET=60 seconds)
+	@$(BIN)/python -m cli.demo --budget $(BUDGET)
+
+serve: $(VENV)/.run  ## start the service and print its address
+	@$(BIN)/autodl serve
+
+test: lint unit  ## style, types, architecture and every test
+
+lint: $(VENV)/.dev
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-cache
+
+unit: $(VENV)/.dev
+	$(BIN)/pytest
+
+setup: $(VENV)/.run  ## install what `demo` and `serve` need into .venv
+setup-dev: $(VENV)/.dev  ## and what `test` needs
+
+$(BIN)/uv:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+		|| { echo "Python 3.11 or newer is needed; say which with: make PYTHON=python3.12 ..." >&2; exit 1; }
+	@$(PYTHON) -m venv $(VENV) \
+		|| { echo "Python's venv module is missing; on Debian and Ubuntu: sudo apt-get install python3-venv" >&2; exit 1; }
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check 'uv>=0.9'
+
+# The lock files pin every package by digest; the project itself is installed in place.
+$(VENV)/.run: requirements.lock pyproject.toml | $(BIN)/uv
+	@echo "Installing packages into $(VENV) ..." >&2
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes -r requirements.lock
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --editable .
+	@touch $@
+
+$(VENV)/.dev: requirements-dev.lock $(VENV)/.run
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes -r requirements-dev.lock
+	@touch $@
+
+LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header \
+	--no-annotate --no-emit-index-url pyproject.toml --extra service --extra solution
+lock: | $(BIN)/uv  ## pin the newest packages that pyproject.toml allows
+	$(LOCK) -o requirements.lock
+	$(LOCK) --group dev -c requirements.lock -o requirements-dev.lock
+
+clean:  ## remove what was built here
+	rm -rf $(VENV) build *.egg-info .mypy_cache .ruff_cache .pytest_cache

@@ -1,0 +1,1 @@
+"""The shared language of the field: datasets, bundles, predictions, scores."""

@@ -1,0 +1,35 @@
+"""What a solution fulfils: a folder with ``model.py`` that defines ``class Model``.
+
+The contract is the contest's (handbook, formats 3.2): the instance lives for the whole run,
+``train`` and ``test`` are called in turn with the same dataset objects, and time is the only judge.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from autodl.dataset import Dataset, Metadata
+
+
+class Model(Protocol):
+    """One learner of one dataset.
+
+    ``done_training`` is read before every loop iteration; ``True`` ends the run.
+    """
+
+    done_training: bool
+
+    def __init__(self, metadata: Metadata) -> None:
+        """Prepare for the training subset that ``metadata`` describes."""
+
+    def train(self, dataset: Dataset, remaining_time_budget: float | None = None) -> None:
+        """Learn from ``(example, labels)`` pairs; ``remaining_time_budget`` is in seconds."""
+
+    def test(
+        self, dataset: Dataset, remaining_time_budget: float | None = None
+    ) -> NDArray[np.floating] | None:
+        """Return scores of shape ``(len(dataset), output_size)``, or ``None`` to stop the run."""

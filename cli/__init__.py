@@ -1,0 +1,1 @@
+"""The one `autodl` command."""

@@ -1,0 +1,1 @@
+"""Raw files in, an AutoDL bundle out."""

@@ -1,0 +1,1 @@
+"""One reader a kind of source: `read(source) -> examples`."""
