@@ -54,7 +54,8 @@ def _options(
     ] = False,
     debug: Annotated[bool, typer.Option("--debug", help="Show where an error was raised.")] = False,
 ) -> None:
-    """Options of every verb; ``main`` looks for ``--debug`` itself, for it is there after a failure too."""
+    # `main` looks for --debug itself, because a failure leaves no context behind.
+    return
 
 
 def exit_code(error: AutoDLError) -> int:
