@@ -1,0 +1,1 @@
+"""What acts on runs and observes them; it decides nothing."""

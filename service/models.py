@@ -1,0 +1,207 @@
+"""The tables: ``submission`` is what was asked, ``run`` one try at it."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from enum import StrEnum
+from typing import Any
+
+import uuid_utils
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    DateTime,
+    Dialect,
+    Enum,
+    ForeignKey,
+    Index,
+    MetaData,
+    String,
+    Text,
+)
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+from sqlalchemy.types import TypeDecorator
+
+Json = dict[str, Any]
+
+
+def new_id() -> str:
+    """A UUIDv7 (RFC 9562): ids sort by their time of creation."""
+    return str(uuid_utils.uuid7())
+
+
+def utc_now() -> datetime:
+    """The time of day, aware; durations are measured on monotonic clocks instead."""
+    return datetime.now(UTC)
+
+
+class SubmissionState(StrEnum):
+    """The life of a submission; which step may follow which is in ``submissions/service.py``."""
+
+    UPLOADING = "uploading"
+    VALIDATING = "validating"
+    QUEUED = "queued"
+    RUNNING = "running"
+    SCORING = "scoring"
+    SUCCEEDED = "succeeded"
+    REJECTED = "rejected"
+    FAILED = "failed"
+    CANCELED = "canceled"
+    EXPIRED = "expired"
+
+
+class RunKind(StrEnum):
+    """What a run does with the bundle."""
+
+    CHECK = "check"
+    SOLVE = "solve"
+
+
+class RunState(StrEnum):
+    """The life of a run."""
+
+    CREATED = "created"  #: the row exists, the executor has not been asked
+    SUBMITTED = "submitted"  #: the executor has it
+    RUNNING = "running"  #: it was seen at work
+    ENDED = "ended"  #: its outcome is recorded
+    LOST = "lost"  #: the executor no longer knows it
+
+
+class UtcDateTime(TypeDecorator[datetime]):
+    """Aware UTC times on every database; SQLite has no time zones of its own."""
+
+    impl = DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        """To UTC."""
+        return None if value is None else value.astimezone(UTC)
+
+    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        """From UTC."""
+        if value is None:
+            return None
+        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+
+
+def _enum(kind: type[StrEnum]) -> Enum:
+    return Enum(kind, native_enum=False, length=16, values_callable=lambda k: [m.value for m in k])
+
+
+class Base(DeclarativeBase):
+    """Named constraints, so that a migration can change them on every database."""
+
+    metadata = MetaData(
+        naming_convention={
+            "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+            "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+            "fk": "fk_%(table_name)s_%(column_0_N_name)s",
+            "pk": "pk_%(table_name)s",
+        }
+    )
+    type_annotation_map = {datetime: UtcDateTime, Json: JSON, str: String(200)}  # noqa: RUF012
+
+
+class Account(Base):
+    """Who submits."""
+
+    __tablename__ = "account"
+
+    id: Mapped[str] = mapped_column(String(36), primary_key=True, default=new_id)
+    name: Mapped[str] = mapped_column(unique=True)
+    created_at: Mapped[datetime] = mapped_column(default=utc_now)
+
+
+class Token(Base):
+    """A bearer token of an account; only its SHA-256 is kept."""
+
+    __tablename__ = "token"
+
+    id: Mapped[str] = mapped_column(String(36), primary_key=True, default=new_id)
+    account_id: Mapped[str] = mapped_column(ForeignKey("account.id"), index=True)
+    prefix: Mapped[str] = mapped_column(String(16))
+    hash: Mapped[str] = mapped_column(String(64), unique=True)
+    created_at: Mapped[datetime] = mapped_column(default=utc_now)
+    last_used_at: Mapped[datetime | None]
+    revoked_at: Mapped[datetime | None]
+
+
+class Submission(Base):
+    """One request: a dataset, a solution, a budget."""
+
+    __tablename__ = "submission"
+    __table_args__ = (
+        Index("ix_submission_account_id_created_at", "account_id", "created_at"),
+        Index("ix_submission_state_created_at", "state", "created_at"),
+    )
+
+    id: Mapped[str] = mapped_column(String(36), primary_key=True, default=new_id)
+    account_id: Mapped[str] = mapped_column(ForeignKey("account.id"))
+    name: Mapped[str]
+    state: Mapped[SubmissionState] = mapped_column(_enum(SubmissionState))
+    status_reason: Mapped[str] = mapped_column(Text)  #: what is being waited for, in words
+    budget_seconds: Mapped[float]
+    solution: Mapped[str]
+    bundle_key: Mapped[str]
+    bundle_bytes: Mapped[int] = mapped_column(BigInteger)
+    bundle_sha256: Mapped[str] = mapped_column(String(64))
+    #: The only run that may write. No foreign key: ``run`` points here already.
+    current_run_id: Mapped[str | None] = mapped_column(String(36))
+    report: Mapped[Json | None]  #: findings of the check
+    result: Mapped[Json | None]  #: the figures of a success, see ``submissions/service.py``
+    error: Mapped[Json | None]  #: family, code, message, hint, file, record, line
+    cancel_wanted: Mapped[bool] = mapped_column(default=False)
+    created_at: Mapped[datetime] = mapped_column(default=utc_now)
+    updated_at: Mapped[datetime] = mapped_column(default=utc_now, onupdate=utc_now)
+    ended_at: Mapped[datetime | None]
+
+
+class Run(Base):
+    """One try at a submission."""
+
+    __tablename__ = "run"
+    __table_args__ = (Index("ix_run_state", "state"),)
+
+    id: Mapped[str] = mapped_column(String(36), primary_key=True, default=new_id)
+    submission_id: Mapped[str] = mapped_column(ForeignKey("submission.id"), index=True)
+    number: Mapped[int]  #: counts a submission's runs from 1
+    kind: Mapped[RunKind] = mapped_column(_enum(RunKind))
+    executor: Mapped[str] = mapped_column(String(32))
+    spec: Mapped[Json]  #: ``executors.base.RunSpec`` without its token
+    state: Mapped[RunState] = mapped_column(_enum(RunState), default=RunState.CREATED)
+    fence: Mapped[str] = mapped_column(String(64))  #: SHA-256 of the run's token
+    deadline: Mapped[datetime | None]  #: the backstop; set when the executor took it
+    outcome: Mapped[Json | None]  #: ``end`` (an ``executors.base.End``) and ``message``
+    absences: Mapped[int] = mapped_column(default=0)  #: observations in a row that missed it
+    observed_at: Mapped[datetime | None]
+    created_at: Mapped[datetime] = mapped_column(default=utc_now)
+    started_at: Mapped[datetime | None]
+    ended_at: Mapped[datetime | None]
+
+
+class CurvePoint(Base):
+    """One scored prediction of a run."""
+
+    __tablename__ = "point"
+
+    run_id: Mapped[str] = mapped_column(ForeignKey("run.id"), primary_key=True)
+    index: Mapped[int] = mapped_column(primary_key=True)  #: 0-based
+    seconds: Mapped[float]
+    nauc: Mapped[float | None]  #: None where it is not defined
+    accuracy: Mapped[float | None]
+    alc: Mapped[float | None]  #: the area so far, were this point the last
+
+
+class Transition(Base):
+    """A change of a submission's state, written with it, never changed."""
+
+    __tablename__ = "transition"
+
+    id: Mapped[int] = mapped_column(primary_key=True, autoincrement=True)
+    submission_id: Mapped[str] = mapped_column(ForeignKey("submission.id"), index=True)
+    run_id: Mapped[str | None] = mapped_column(String(36))
+    at: Mapped[datetime] = mapped_column(default=utc_now)
+    actor: Mapped[str] = mapped_column(String(64))
+    from_state: Mapped[SubmissionState | None] = mapped_column(_enum(SubmissionState))
+    to_state: Mapped[SubmissionState] = mapped_column(_enum(SubmissionState))
+    cause: Mapped[str] = mapped_column(Text)

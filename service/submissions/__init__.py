@@ -1,0 +1,1 @@
+"""The feature *submission*: endpoints, then service, then repository, then models."""

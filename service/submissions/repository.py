@@ -1,0 +1,142 @@
+"""All SQL of submissions and their runs. The caller owns the transaction.
+
+``get_current_run`` is the fence: whoever writes for a run goes through it, in the transaction
+of the write, so that a run that is no longer the submission's current one changes nothing.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+from collections.abc import Sequence
+from datetime import datetime
+
+from sqlalchemy import func, or_, select, tuple_
+from sqlalchemy.orm import Session
+
+from autodl.errors import PlatformError, UsageError
+from service.models import (
+    CurvePoint,
+    Run,
+    RunKind,
+    RunState,
+    Submission,
+    SubmissionState,
+    Transition,
+)
+
+LIVE = (RunState.CREATED, RunState.SUBMITTED, RunState.RUNNING)
+
+
+def get_submission(session: Session, account_id: str, submission_id: str) -> Submission:
+    """The account's submission; ``UsageError`` (``submission-not-found``) for anyone else's too."""
+    submission = session.get(Submission, submission_id)
+    if submission is None or submission.account_id != account_id:
+        raise UsageError("submission-not-found", f"There is no submission {submission_id}.")
+    return submission
+
+
+def lock_submission(session: Session, submission_id: str) -> Submission:
+    """The row for a change, kept from other writers until the transaction ends."""
+    return session.get_one(Submission, submission_id, with_for_update=True)
+
+
+def list_submissions(
+    session: Session,
+    account_id: str,
+    *,
+    limit: int,
+    before: tuple[datetime, str] | None = None,
+) -> Sequence[Submission]:
+    """An account's submissions, newest first; ``before`` is the last seen ``(created_at, id)``."""
+    query = select(Submission).where(Submission.account_id == account_id)
+    if before is not None:
+        query = query.where(tuple_(Submission.created_at, Submission.id) < before)
+    order = (Submission.created_at.desc(), Submission.id.desc())
+    return session.scalars(query.order_by(*order).limit(limit)).all()
+
+
+def list_points(session: Session, run_id: str, *, after: int = -1) -> Sequence[CurvePoint]:
+    """A run's points with an index above ``after``, in order."""
+    query = select(CurvePoint).where(CurvePoint.run_id == run_id, CurvePoint.index > after)
+    return session.scalars(query.order_by(CurvePoint.index)).all()
+
+
+def list_runs(session: Session, submission_id: str) -> Sequence[Run]:
+    """A submission's runs, oldest first."""
+    query = select(Run).where(Run.submission_id == submission_id)
+    return session.scalars(query.order_by(Run.number)).all()
+
+
+def list_transitions(
+    session: Session, submission_id: str, *, after: int = 0
+) -> Sequence[Transition]:
+    """A submission's history with an id above ``after``, in order."""
+    query = select(Transition).where(
+        Transition.submission_id == submission_id, Transition.id > after
+    )
+    return session.scalars(query.order_by(Transition.id)).all()
+
+
+def list_live_runs(session: Session) -> Sequence[Run]:
+    """Every run whose outcome is not recorded yet, oldest first."""
+    return session.scalars(select(Run).where(Run.state.in_(LIVE)).order_by(Run.id)).all()
+
+
+def list_waiting(session: Session, kind: RunKind) -> list[Submission]:
+    """The submissions that wait for a run of this kind, in the order in which they will get it.
+
+    An account's next submission comes after those of accounts with fewer runs at work; among
+    equals the oldest is first.
+    """
+    state = SubmissionState.VALIDATING if kind is RunKind.CHECK else SubmissionState.QUEUED
+    busy = (
+        select(Submission.account_id, func.count().label("runs"))
+        .join(Run, Run.id == Submission.current_run_id)
+        .where(Run.state.in_(LIVE))
+        .group_by(Submission.account_id)
+        .subquery()
+    )
+    query = (
+        select(Submission)
+        .outerjoin(Run, Run.id == Submission.current_run_id)
+        .outerjoin(busy, busy.c.account_id == Submission.account_id)
+        .where(Submission.state == state, or_(Run.id.is_(None), Run.state.not_in(LIVE)))
+        .order_by(func.coalesce(busy.c.runs, 0), Submission.created_at, Submission.id)
+    )
+    return list(session.scalars(query))
+
+
+def count_runs(session: Session, submission_id: str, kind: RunKind | None = None) -> int:
+    """How many runs the submission has had, of one kind or of both."""
+    query = select(func.count()).select_from(Run).where(Run.submission_id == submission_id)
+    return session.scalar(query if kind is None else query.where(Run.kind == kind)) or 0
+
+
+def make_token(secret: str, run_id: str) -> str:
+    """The run's write token; made anew whenever it is needed, never stored in the database."""
+    return hmac.new(secret.encode(), run_id.encode(), hashlib.sha256).hexdigest()
+
+
+def hash_token(token: str) -> str:
+    """What the database keeps of a token."""
+    return hashlib.sha256(token.encode()).hexdigest()
+
+
+def get_current_run(session: Session, run_id: str, token: str) -> tuple[Submission, Run]:
+    """The run and its submission, locked for a write by that run.
+
+    Raises ``PlatformError`` (``run-superseded``) unless the token is the run's own, its outcome is
+    not recorded yet, and it is still the submission's current run.
+    """
+    query = (
+        select(Submission, Run)
+        .join(Run, Submission.current_run_id == Run.id)
+        .where(Run.id == run_id, Run.fence == hash_token(token), Run.state.in_(LIVE))
+        .with_for_update()
+    )
+    if (row := session.execute(query).first()) is None:
+        raise PlatformError(
+            "run-superseded", f"Run {run_id} may no longer write: it has ended or was replaced."
+        )
+    return row[0], row[1]

@@ -1,0 +1,286 @@
+"""What may happen to a submission: the table of its states, and each step of its life.
+
+Every step is one function; the caller owns the transaction. Each changes the state through
+``transition``, which appends to the history in the same transaction.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from autodl.errors import AutoDLError, BundleError, SolutionError, UsageError
+from service.models import (
+    CurvePoint,
+    Json,
+    Run,
+    RunState,
+    Submission,
+    SubmissionState,
+    Transition,
+    new_id,
+    utc_now,
+)
+from service.submissions import repository
+
+if TYPE_CHECKING:
+    from sqlalchemy.orm import Session
+
+    from service.settings import Settings
+    from service.storage import StoredObject
+
+S = SubmissionState
+TRANSITIONS: dict[S | None, frozenset[S]] = {
+    None: frozenset({S.UPLOADING, S.VALIDATING}),
+    S.UPLOADING: frozenset({S.VALIDATING, S.CANCELED, S.EXPIRED, S.FAILED}),
+    S.VALIDATING: frozenset({S.QUEUED, S.REJECTED, S.FAILED, S.CANCELED, S.EXPIRED}),
+    S.QUEUED: frozenset({S.RUNNING, S.FAILED, S.CANCELED, S.EXPIRED}),
+    # back to the queue when the run was lost and a new one will be made
+    S.RUNNING: frozenset({S.SCORING, S.QUEUED, S.FAILED, S.CANCELED}),
+    S.SCORING: frozenset({S.SUCCEEDED, S.REJECTED, S.FAILED, S.QUEUED, S.CANCELED}),
+}
+ENDED = frozenset({S.SUCCEEDED, S.REJECTED, S.FAILED, S.CANCELED, S.EXPIRED})
+MAX_NAME_CHARACTERS = 200
+
+
+@dataclass(frozen=True)
+class Request:
+    """What a user asks for, found to be possible."""
+
+    name: str
+    budget_seconds: float
+    solution: str
+
+
+def check_request(
+    settings: Settings,
+    *,
+    name: str | None = None,
+    budget_seconds: float | None = None,
+    solution: str | None = None,
+) -> Request:
+    """The request with defaults filled in; to be called before its bytes are stored.
+
+    Raises ``UsageError``: ``submission-name-invalid``, ``budget-out-of-range`` or
+    ``solution-unknown``.
+    """
+    name = " ".join((name or "").split()) or "dataset"
+    if len(name) > MAX_NAME_CHARACTERS or not name.isprintable():
+        raise UsageError(
+            "submission-name-invalid",
+            f"A name has at most {MAX_NAME_CHARACTERS} printable characters.",
+        )
+    budget = settings.default_budget_seconds if budget_seconds is None else budget_seconds
+    if not 1 <= budget <= settings.max_budget_seconds:
+        raise UsageError(
+            "budget-out-of-range",
+            f"The budget must be from 1 to {settings.max_budget_seconds:g} seconds.",
+        )
+    solution = solution or "winner"
+    settings.get_solution(solution)
+    return Request(name, budget, solution)
+
+
+def bundle_key(submission_id: str) -> str:
+    """Where the uploaded bundle lies in the store."""
+    return f"uploads/{submission_id}/bundle.zip"
+
+
+def run_prefix(run_id: str) -> str:
+    """Below which all of a run's artefacts lie in the store."""
+    return f"runs/{run_id}"
+
+
+def create_submission(
+    session: Session,
+    account_id: str,
+    request: Request,
+    bundle: StoredObject,
+    *,
+    submission_id: str | None = None,
+) -> Submission:
+    """Accept a submission whose bundle is already stored."""
+    submission = Submission(
+        id=submission_id or new_id(),
+        account_id=account_id,
+        name=request.name,
+        budget_seconds=request.budget_seconds,
+        solution=request.solution,
+        bundle_key=bundle.key,
+        bundle_bytes=bundle.size_bytes,
+        bundle_sha256=bundle.sha256,
+    )
+    session.add(submission)
+    transition(
+        session,
+        submission,
+        S.VALIDATING,
+        actor="account",
+        cause="The bundle was uploaded.",
+        reason="Waiting for the data to be checked.",
+    )
+    return submission
+
+
+def cancel_submission(session: Session, account_id: str, submission_id: str) -> Submission:
+    """Ask for an end; the reconciler brings it about. Asking again changes nothing.
+
+    Raises ``UsageError``: ``submission-not-found``, or ``submission-ended`` when there is nothing
+    to stop.
+    """
+    submission = repository.get_submission(session, account_id, submission_id)
+    session.refresh(submission, with_for_update=True)
+    if submission.state is S.CANCELED:
+        return submission
+    if submission.state in ENDED:
+        raise UsageError(
+            "submission-ended", f"The submission has already {submission.state.value}."
+        )
+    if not submission.cancel_wanted:
+        submission.cancel_wanted = True
+        submission.status_reason = "Being canceled: waiting for its programs to end."
+    return submission
+
+
+def transition(
+    session: Session,
+    submission: Submission,
+    to: SubmissionState,
+    *,
+    actor: str,
+    cause: str,
+    reason: str | None = None,
+) -> None:
+    """Change the state and append to the history; ``reason`` defaults to the cause.
+
+    An illegal step is a fault in our code: ``ValueError``.
+    """
+    before: SubmissionState | None = submission.state
+    if to not in TRANSITIONS.get(before, frozenset()):
+        raise ValueError(f"{before} -> {to} is not a step of a submission's life")
+    submission.state = to
+    submission.status_reason = reason or cause
+    submission.ended_at = utc_now() if to in ENDED else None
+    session.flush()  # the submission's row comes before the history that refers to it
+    session.add(
+        Transition(
+            submission_id=submission.id,
+            run_id=submission.current_run_id,
+            actor=actor,
+            from_state=before,
+            to_state=to,
+            cause=cause,
+        )
+    )
+
+
+def describe_error(error: AutoDLError) -> Json:
+    """An error as ``Submission.error`` keeps it; ``family`` says whose fault it was."""
+    family = (
+        "data"
+        if isinstance(error, BundleError)
+        else "solution"
+        if isinstance(error, SolutionError)
+        else "platform"
+    )
+    return {
+        "family": family,
+        "code": error.code,
+        "message": error.message,
+        "hint": error.hint,
+        "file": error.file,
+        "record": error.record,
+        "line": error.line,
+    }
+
+
+def record_point(session: Session, run_id: str, token: str, point: Json) -> None:
+    """Keep a scored prediction (``index, seconds, nauc, accuracy, alc``); again changes nothing.
+
+    Raises ``PlatformError`` (``run-superseded``), as do all functions that take a token.
+    """
+    repository.get_current_run(session, run_id, token)
+    session.merge(CurvePoint(run_id=run_id, **point))
+
+
+def begin_scoring(session: Session, run_id: str, token: str) -> None:
+    """The solution has stopped; what it left is being scored and stored."""
+    submission, run = repository.get_current_run(session, run_id, token)
+    if submission.state is S.QUEUED:  # faster than the reconciler's next look
+        begin_running(session, submission)
+    if submission.state is S.RUNNING:
+        transition(
+            session,
+            submission,
+            S.SCORING,
+            actor=f"run {run.number}",
+            cause="The solution has stopped.",
+            reason="Waiting for the last predictions to be scored and stored.",
+        )
+
+
+def begin_running(session: Session, submission: Submission) -> None:
+    """The submission's solve run has started."""
+    transition(
+        session,
+        submission,
+        S.RUNNING,
+        actor="reconciler",
+        cause="The run started.",
+        reason=f"Running: the solution has {submission.budget_seconds:g} seconds.",
+    )
+
+
+def finish_check(
+    session: Session, run_id: str, token: str, report: Json, error: Json | None
+) -> None:
+    """Record what the check found: on to the queue, or ``rejected`` with the first error."""
+    submission, run = repository.get_current_run(session, run_id, token)
+    submission.report = report
+    end_run(run, RunState.ENDED, "ok", "The check ended.")
+    actor = f"run {run.number}"
+    if error is None:
+        transition(
+            session,
+            submission,
+            S.QUEUED,
+            actor=actor,
+            cause="The data passed the check.",
+            reason="Waiting for a free slot.",
+        )
+        return
+    submission.error = error
+    transition(session, submission, S.REJECTED, actor=actor, cause=error["message"])
+
+
+def finish_solve(
+    session: Session, run_id: str, token: str, *, result: Json | None, error: Json | None
+) -> None:
+    """Record the outcome of a solve run.
+
+    With a result (``alc``, ``nauc``, ``accuracy``, ``points``, ``first_prediction_seconds``,
+    ``duration_seconds``, ``note``) the submission has succeeded, whatever happened to the solution
+    after its last prediction; without one ``error`` says why, and its family whether that means
+    rejected or failed.
+    """
+    begin_scoring(session, run_id, token)
+    submission, run = repository.get_current_run(session, run_id, token)
+    submission.error = error
+    submission.result = result
+    actor = f"run {run.number}"
+    if result is not None:
+        end_run(run, RunState.ENDED, "ok", "The run ended.")
+        cause = result.get("note") or "The run ended with a result."
+        transition(session, submission, S.SUCCEEDED, actor=actor, cause=cause)
+        return
+    assert error is not None
+    end_run(run, RunState.ENDED, "user-error", error["message"])
+    state = S.REJECTED if error["family"] == "data" else S.FAILED
+    transition(session, submission, state, actor=actor, cause=error["message"])
+
+
+def end_run(run: Run, state: RunState, end: str, message: str) -> None:
+    """Record a run's outcome; from here on its token opens nothing."""
+    run.state = state
+    run.outcome = {"end": end, "message": message}
+    run.ended_at = utc_now()
