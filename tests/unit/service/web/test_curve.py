@@ -1,0 +1,88 @@
+"""The learning curve's picture."""
+
+import itertools
+import math
+import re
+from dataclasses import dataclass
+from xml.etree import ElementTree
+
+import pytest
+
+from service.web.curve import HEIGHT, LEFT, RIGHT, WIDTH, curve_svg
+
+SVG = "{http://www.w3.org/2000/svg}"
+
+
+@dataclass
+class Point:
+    seconds: float
+    nauc: float | None
+    alc: float | None = None
+
+
+def labels(svg: str) -> list[str]:
+    return ["".join(t.itertext()) for t in ElementTree.fromstring(svg).iter(f"{SVG}text")]
+
+
+def dots(svg: str) -> list[tuple[float, float]]:
+    root = ElementTree.fromstring(svg)
+    return [(float(c.attrib["cx"]), float(c.attrib["cy"])) for c in root.iter(f"{SVG}circle")]
+
+
+def test_the_axis_is_the_challenges_logarithmic_time() -> None:
+    (x, _), (end, _) = dots(curve_svg([Point(60, 0.5), Point(1200, 0.9)], 1200))
+    expected = LEFT + math.log(2) / math.log(21) * (WIDTH - LEFT - RIGHT)
+    assert x == pytest.approx(expected, abs=0.06)
+    assert end == WIDTH - RIGHT
+
+
+def test_ticks_of_the_challenges_budget() -> None:
+    found = labels(curve_svg([], 1200))
+    assert [t for t in found if "min" in t or t.endswith(" s")] == [
+        "10 s",
+        "1 min",
+        "5 min",
+        "10 min",
+        "20 min",
+    ]
+
+
+@pytest.mark.parametrize("budget", [1, 7.5, 60, 90, 1800, 7200])
+def test_ticks_never_touch_and_end_at_the_budget(budget: float) -> None:
+    root = ElementTree.fromstring(curve_svg([], budget))
+    marks = [t for t in root.iter(f"{SVG}text") if re.search(r"\d (s|min)$", t.text or "")]
+    places = [float(t.attrib["x"]) for t in marks]
+    assert places[-1] == WIDTH - RIGHT
+    assert all(b - a > 55 for a, b in itertools.pairwise(places))
+
+
+def test_the_score_holds_until_the_next_and_to_the_end() -> None:
+    svg = curve_svg([Point(10, 0.25), Point(60, 0.75)], 120)
+    (x1, y1), (x2, y2) = dots(svg)
+    assert f"H{x1}V{y1}H{x2}V{y2}" in svg
+    assert f"M{x2} {y2}H{WIDTH - RIGHT}" in svg
+    assert y2 < y1 < HEIGHT
+
+
+def test_late_and_undefined_scores_are_left_out() -> None:
+    svg = curve_svg([Point(10, 0.5, 0.3), Point(20, None, None), Point(61, 0.9, 0.3)], 60)
+    assert len(dots(svg)) == 1
+    assert any("ALC 0.3000" in t and "1 prediction" in t for t in labels(svg))
+
+
+def test_a_score_below_chance_extends_the_axis() -> None:
+    svg = curve_svg([Point(10, -0.4)], 60)
+    assert "-0.5" in labels(svg)
+    assert dots(svg)[0][1] < HEIGHT
+
+
+def test_it_is_described_in_words() -> None:
+    root = ElementTree.fromstring(curve_svg([Point(3, 0.5, 0.4), Point(9, 0.8, 0.6)], 60))
+    assert root.attrib["role"] == "img"
+    assert root.findtext(f"{SVG}title") == "Learning curve, ALC 0.6000"
+    assert "0.500 after 3.0 s, 0.800 after 9.0 s" in (root.findtext(f"{SVG}desc") or "")
+
+
+def test_only_a_picture_of_its_own_brings_a_style() -> None:
+    assert "<style>" in curve_svg([], 60)
+    assert "style" not in curve_svg([Point(1, 0.1, 0.1)], 60, inline=True)
