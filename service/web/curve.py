@@ -117,7 +117,7 @@ def _ticks(axes: _Axes) -> list[float]:
 def _steps(axes: _Axes, points: list[tuple[float, float]]) -> str:
     if not points:
         return (
-            f'<text x="{(LEFT + WIDTH - RIGHT) / 2}" y="{HEIGHT / 2}" text-anchor="middle"'
+            f'<text x="{(LEFT + WIDTH - RIGHT) / 2}" y="{HEIGHT / 2 - 9}" text-anchor="middle"'
             ' opacity=".8">No prediction has been scored yet.</text>'
         )
     line = f"M{axes.x(0)} {axes.y(0)}" + "".join(f"H{axes.x(t)}V{axes.y(s)}" for t, s in points)

@@ -1,0 +1,37 @@
+"""What the endpoints work with: made once by ``create_app``, asked for as a dependency."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass, field
+from typing import Annotated
+
+from fastapi import Depends, Request
+
+from service.auth import Sessions
+from service.db import Database
+from service.executors.base import Executor
+from service.settings import Settings
+from service.storage import Storage
+
+
+@dataclass(frozen=True)
+class Context:
+    """The seams of this installation."""
+
+    settings: Settings
+    database: Database
+    storage: Storage
+    executor: Executor
+    sessions: Sessions
+    #: set when the service is about to end, so that streams end by themselves
+    stopping: threading.Event = field(default_factory=threading.Event)
+
+
+def get_context(request: Request) -> Context:
+    """The context of the application that handles the request."""
+    context: Context = request.app.state.context
+    return context
+
+
+ContextDep = Annotated[Context, Depends(get_context)]

@@ -1,0 +1,162 @@
+"""From errors to HTTP: the only place that knows statuses, and the one handler of each kind.
+
+Every answer that is not a success is an ``application/problem+json`` (RFC 9457) with our ``code``,
+the log's ``request_id``, and where it helps ``hint``, ``file``, ``record``, ``line`` or ``errors``.
+A browser that asks for a page gets the same problem as a page.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from http import HTTPStatus
+from typing import Any
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse, Response
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
+
+from autodl.errors import AutoDLError, BundleError, PlatformError, SolutionError, UsageError
+from service.log import get_logger
+
+PROBLEM_TYPE = "application/problem+json"
+STATUSES = {
+    "authentication-required": 401,
+    "token-invalid": 401,
+    "login-failed": 401,
+    "cross-site-request": 403,
+    "submission-not-found": 404,
+    "result-not-found": 404,
+    "object-not-found": 404,
+    "submission-ended": 409,
+    "upload-too-large": 413,
+    "media-type-unsupported": 415,
+    "budget-out-of-range": 422,
+    "solution-unknown": 422,
+    "submission-name-invalid": 422,
+    "field-invalid": 422,
+    "field-missing": 422,
+    "digest-mismatch": 422,
+    "database-unavailable": 503,
+    "storage-unavailable": 503,
+    "service-not-ready": 503,
+}
+FAMILIES: tuple[tuple[type[AutoDLError], int], ...] = (
+    (UsageError, 400),
+    (BundleError, 422),
+    (SolutionError, 422),
+    (PlatformError, 500),
+)
+#: what the framework itself refuses, by status
+FRAMEWORK_CODES = {
+    404: ("resource-not-found", "There is nothing at this address."),
+    405: ("method-not-allowed", "This address does not take that method."),
+    413: ("upload-too-large", "The request is larger than the service takes."),
+    416: ("range-not-satisfiable", "The file has no such range of bytes."),
+}
+RETRY_AFTER_SECONDS = 5
+
+log = get_logger()
+
+
+@dataclass(frozen=True)
+class Problem:
+    """A failure as the client sees it."""
+
+    status: int
+    code: str
+    detail: str
+    extra: dict[str, Any] = field(default_factory=dict)
+    headers: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def title(self) -> str:
+        """The status in words."""
+        return HTTPStatus(self.status).phrase
+
+    def to_json(self, request: Request) -> dict[str, Any]:
+        """The members of RFC 9457 and ours; ``type`` points to the explanation of the code."""
+        return {
+            "type": f"{request.scope.get('root_path', '')}/errors#{self.code}",
+            "title": self.title,
+            "status": self.status,
+            "detail": self.detail,
+            "instance": request.url.path,
+            "code": self.code,
+            "request_id": request.scope.get("state", {}).get("request_id"),
+            **self.extra,
+        }
+
+
+def describe(error: AutoDLError) -> Problem:
+    """The problem that an error of ours is to a client."""
+    family = next((status for kind, status in FAMILIES if isinstance(error, kind)), 500)
+    status = STATUSES.get(error.code, family)
+    places = {"hint": error.hint, "file": error.file, "record": error.record, "line": error.line}
+    headers = {}
+    if status == 401:
+        headers["WWW-Authenticate"] = 'Bearer realm="autodl"'
+    if status == 503:
+        headers["Retry-After"] = str(RETRY_AFTER_SECONDS)
+    extra = {k: v for k, v in places.items() if v not in (None, "")}
+    return Problem(status, error.code, error.message, extra, headers)
+
+
+def respond(request: Request, problem: Problem) -> Response:
+    """The problem as JSON."""
+    return JSONResponse(
+        problem.to_json(request), problem.status, problem.headers, media_type=PROBLEM_TYPE
+    )
+
+
+def install(app: FastAPI, render_page: Callable[[Request, Problem], Response]) -> None:
+    """Give the application its handlers; ``render_page`` makes the page of a problem."""
+
+    def answer(request: Request, problem: Problem) -> Response:
+        wants_page = "text/html" in request.headers.get("accept", "")
+        if wants_page and not request.url.path.startswith("/v1/"):
+            return render_page(request, problem)
+        return respond(request, problem)
+
+    def handle_ours(request: Request, error: Exception) -> Response:
+        assert isinstance(error, AutoDLError)
+        problem = describe(error)
+        if problem.status >= 500:
+            log.error("request.failed", code=error.code, message=error.message)
+        return answer(request, problem)
+
+    def handle_validation(request: Request, error: Exception) -> Response:
+        assert isinstance(error, RequestValidationError)
+        errors = [
+            {"pointer": "/" + "/".join(str(p) for p in e["loc"]), "detail": e["msg"]}
+            for e in error.errors()
+        ]
+        detail = "; ".join(f"{e['pointer'].rpartition('/')[2]}: {e['detail']}" for e in errors)
+        return answer(request, Problem(422, "field-invalid", detail, {"errors": errors}))
+
+    def handle_framework(request: Request, error: Exception) -> Response:
+        assert isinstance(error, HTTPException)
+        code, detail = FRAMEWORK_CODES.get(
+            error.status_code, ("request-malformed", str(error.detail))
+        )
+        headers = dict(error.headers or {})
+        return answer(request, Problem(error.status_code, code, detail, headers=headers))
+
+    def handle_disconnect(request: Request, error: Exception) -> Response:
+        return answer(
+            request,
+            Problem(400, "upload-interrupted", "The connection ended before the upload did."),
+        )
+
+    def handle_unexpected(request: Request, error: Exception) -> Response:
+        log.error("request.crashed", error=type(error).__name__)
+        detail = "The service failed. Please try again, and report it with the request's id."
+        return answer(request, Problem(500, "internal-error", detail))
+
+    app.add_exception_handler(AutoDLError, handle_ours)
+    app.add_exception_handler(RequestValidationError, handle_validation)
+    app.add_exception_handler(HTTPException, handle_framework)
+    app.add_exception_handler(ClientDisconnect, handle_disconnect)
+    app.add_exception_handler(Exception, handle_unexpected)

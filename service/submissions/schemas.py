@@ -1,0 +1,160 @@
+"""What the API says of a submission."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from service.models import CurvePoint, Submission, SubmissionState
+
+
+class View(BaseModel):
+    """A part of an answer."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+
+class BundleView(View):
+    """The uploaded file."""
+
+    size_bytes: int
+    sha256: str = Field(description="of the whole file, in hexadecimal")
+
+
+class ResultView(View):
+    """The figures of a success."""
+
+    alc: float | None = Field(description="area under the learning curve")
+    nauc: float | None = Field(description="normalised AUC of the last prediction: 2 x AUC - 1")
+    accuracy: float | None = Field(description="share of correct answers of the last prediction")
+    points: int = Field(description="scored predictions")
+    first_prediction_seconds: float | None
+    duration_seconds: float | None
+    note: str | None = Field(default=None, description="what is worth knowing of how it ended")
+
+
+class ErrorView(View):
+    """Why there is no result."""
+
+    family: str = Field(description="whose fault it was: data, solution or platform")
+    code: str
+    message: str
+    hint: str = ""
+    file: str | None = None
+    record: int | None = Field(default=None, description="0-based")
+    line: int | None = Field(default=None, description="1-based")
+
+
+class SubmissionView(View):
+    """One request: a dataset, a solution, a budget."""
+
+    id: str
+    name: str
+    state: SubmissionState
+    status_reason: str = Field(description="what is being waited for, or how it ended, in words")
+    is_over: bool = Field(description="whether the state is final")
+    queue_position: int | None = Field(description="1 is next; null when nothing is waited for")
+    budget_seconds: float
+    solution: str
+    bundle: BundleView
+    created_at: datetime
+    updated_at: datetime
+    ended_at: datetime | None
+    result: ResultView | None
+    error: ErrorView | None
+    links: dict[str, str]
+
+
+class SubmissionPage(View):
+    """A page of a list, newest first."""
+
+    items: list[SubmissionView]
+    next_cursor: str | None = Field(description="for the parameter `cursor`; null on the last page")
+
+
+class PointView(View):
+    """One scored prediction."""
+
+    index: int = Field(description="0-based")
+    seconds: float = Field(description="since the start of the budget")
+    nauc: float | None
+    accuracy: float | None
+    alc: float | None = Field(description="the area so far, this score held to the end")
+
+
+class CurveView(View):
+    """A learning curve."""
+
+    budget_seconds: float
+    alc: float | None
+    points: list[PointView]
+
+
+class ReportView(View):
+    """What the check of the data found."""
+
+    findings: list[dict[str, Any]]
+    summary: dict[str, Any]
+
+
+class FileView(View):
+    """One file of the results."""
+
+    path: str
+    size_bytes: int | None
+    href: str
+
+
+class FileList(View):
+    """The results of the submission's current run."""
+
+    items: list[FileView]
+
+
+class ProblemView(View):
+    """A failure, after RFC 9457."""
+
+    model_config = ConfigDict(extra="allow")
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    instance: str
+    code: str = Field(description="explained in docs/errors.md")
+    request_id: str | None
+
+
+def describe_submission(
+    submission: Submission, *, is_over: bool, queue_position: int | None = None
+) -> SubmissionView:
+    """The row as the API shows it."""
+    own = f"/v1/submissions/{submission.id}"
+    parts = ("events", "curve", "report", "log", "files", "cancel")
+    links = {"self": own, "page": f"/submissions/{submission.id}"}
+    return SubmissionView(
+        id=submission.id,
+        name=submission.name,
+        state=submission.state,
+        status_reason=submission.status_reason,
+        is_over=is_over,
+        queue_position=queue_position,
+        budget_seconds=submission.budget_seconds,
+        solution=submission.solution,
+        bundle=BundleView(size_bytes=submission.bundle_bytes, sha256=submission.bundle_sha256),
+        created_at=submission.created_at,
+        updated_at=submission.updated_at,
+        ended_at=submission.ended_at,
+        result=ResultView.model_validate(submission.result) if submission.result else None,
+        error=ErrorView.model_validate(submission.error) if submission.error else None,
+        links=links | {part: f"{own}/{part}" for part in parts},
+    )
+
+
+def describe_curve(submission: Submission, points: list[CurvePoint]) -> CurveView:
+    """The points as the API shows them."""
+    views = [PointView.model_validate(point) for point in points]
+    alc = views[-1].alc if views else None
+    return CurveView(budget_seconds=submission.budget_seconds, alc=alc, points=views)
