@@ -1,0 +1,280 @@
+"""Dataset: the examples of one subset as NumPy arrays, whatever they are stored as.
+
+An example is float32 (sequence, row, col, channel) with labels float32 (output_dim,), decoded on
+demand by the rules of the original reader (handbook, formats 1.5). One class serves every layout:
+a ``Source`` gives metadata and stored examples, ``Dataset`` decodes them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from autodl.decode import decode_labels, decode_tensor
+from autodl.errors import BundleError
+from autodl.metadata import METADATA_NAME, DataSpecification, Format, MatrixSpec, read_metadata
+from autodl.records import Example, RecordFile, decode_example
+
+Floats = NDArray[np.float32]
+
+MAX_SHARDS = 256  # each holds a file open
+
+
+class Metadata:
+    """A subset's metadata with the accessors of the original reader; values raw, -1 stays -1."""
+
+    def __init__(self, spec: DataSpecification, name: str) -> None:
+        self.metadata_ = spec
+        self._name = name
+
+    def get_dataset_name(self) -> str:
+        """Path of the subset's folder."""
+        return self._name
+
+    def is_compressed(self, bundle_index: int = 0) -> bool:
+        """Whether the matrix holds encoded images."""
+        return self._matrix(bundle_index).format is Format.COMPRESSED
+
+    def is_sparse(self, bundle_index: int = 0) -> bool:
+        """Whether the matrix is stored as index and value pairs."""
+        return self._matrix(bundle_index).format is Format.SPARSE
+
+    def get_bundle_size(self) -> int:
+        """Number of matrices per time step."""
+        return len(self.metadata_.matrix_spec)
+
+    def get_matrix_size(self, bundle_index: int = 0) -> tuple[int, int]:
+        """(row, col)."""
+        matrix = self._matrix(bundle_index)
+        return matrix.row_count, matrix.col_count
+
+    def get_num_channels(self, bundle_index: int = 0) -> int:
+        """Channels, with -1 resolved to 3 for encoded images and 1 otherwise."""
+        return self._matrix(bundle_index).channels
+
+    def get_tensor_size(self, bundle_index: int = 0) -> tuple[int, int, int]:
+        """(row, col, channel)."""
+        return *self.get_matrix_size(bundle_index), self.get_num_channels(bundle_index)
+
+    def get_tensor_shape(self, bundle_index: int = 0) -> tuple[int, int, int, int]:
+        """(sequence, row, col, channel)."""
+        return self.get_sequence_size(), *self.get_tensor_size(bundle_index)
+
+    def get_sequence_size(self) -> int:
+        """Time steps per example; -1 when it varies."""
+        return self.metadata_.sequence_size
+
+    def get_output_size(self) -> int:
+        """Number of labels."""
+        return self.metadata_.output_dim
+
+    def size(self) -> int:
+        """Number of examples that the metadata claim."""
+        return self.metadata_.sample_count
+
+    def get_label_to_index_map(self) -> dict[str, int]:
+        """Label name to column."""
+        return dict(self.metadata_.label_to_index_map)
+
+    def get_feature_to_index_map(self) -> dict[str, int]:
+        """Feature name to column."""
+        return dict(self.metadata_.feature_to_index_map)
+
+    def get_channel_to_index_map(self) -> dict[str, int]:
+        """Token to code (text only)."""
+        return dict(self.metadata_.channel_to_index_map)
+
+    def _matrix(self, bundle_index: int) -> MatrixSpec:
+        return self.metadata_.matrix_spec[bundle_index]
+
+
+class Source(Protocol):
+    """Where a subset's stored examples come from; ``path`` names it in errors."""
+
+    path: Path
+    spec: DataSpecification
+
+    def __len__(self) -> int:
+        """Number of examples."""
+
+    def record(self, index: int) -> Example:
+        """One stored example. Raises BundleError when it is broken."""
+
+    def place(self, index: int) -> tuple[str, int]:
+        """(file, record or row within it, 0-based) of an example, for errors."""
+
+
+class RecordSource:
+    """A folder of TFRecord shards: ``sample*`` files in name order, one after the other."""
+
+    def __init__(self, path: Path, spec: DataSpecification | None = None) -> None:
+        self.path = path
+        self.spec = read_metadata(path / METADATA_NAME) if spec is None else spec
+        self._shards = [RecordFile(shard) for shard in find_shards(path)]
+        self._ends = np.cumsum([len(shard) for shard in self._shards])
+
+    def __len__(self) -> int:
+        return int(self._ends[-1])
+
+    def record(self, index: int) -> Example:
+        """Decode the record, its checksum verified."""
+        shard, local = self._locate(index)
+        return decode_example(shard.read(local), str(shard.path), local)
+
+    def place(self, index: int) -> tuple[str, int]:
+        """(shard, record)."""
+        shard, local = self._locate(index)
+        return str(shard.path), local
+
+    def _locate(self, index: int) -> tuple[RecordFile, int]:
+        number = int(np.searchsorted(self._ends, index, side="right"))
+        return self._shards[number], index - (int(self._ends[number - 1]) if number else 0)
+
+
+def find_shards(folder: Path) -> list[Path]:
+    """Record files of a subset folder, sorted. Raises BundleError when there are none."""
+    shards = sorted(path for path in folder.glob("sample*") if path.is_file())
+    if not shards:
+        raise BundleError(
+            "records-missing",
+            "There are no record files: no file name starts with `sample`.",
+            hint="A subset's records lie in sample-NAME-SUBSET.tfrecord beside its metadata.",
+            file=str(folder),
+        )
+    if len(shards) > MAX_SHARDS:
+        raise BundleError(
+            "too-many-shards",
+            f"The subset has {len(shards)} record files; {MAX_SHARDS} are allowed.",
+            hint="Write the subset as one file.",
+            file=str(folder),
+        )
+    return shards
+
+
+class Dataset:
+    """The examples of one subset, in record order. Safe to share between threads and to pickle.
+
+    ``dataset[i]`` and iteration give ``(example, labels)``: float32 (sequence, row, col, channel)
+    and float32 (output_dim,), all zero where the subset has no labels. Raises BundleError with
+    file and record where the data are broken.
+    """
+
+    def __init__(self, source: Source) -> None:
+        self.source = source
+        self.metadata = Metadata(source.spec, str(source.path))
+
+    @property
+    def metadata_(self) -> DataSpecification:
+        """The raw metadata, under the original attribute's name."""
+        return self.source.spec
+
+    def __len__(self) -> int:
+        return len(self.source)
+
+    def __iter__(self) -> Iterator[tuple[Floats, Floats]]:
+        for index in range(len(self)):
+            yield self[index]
+
+    def __getitem__(self, index: int) -> tuple[Floats, Floats]:
+        index = self._index(index)
+        record = self.source.record(index)
+        with self._placed(index):
+            return decode_tensor(record, self.source.spec), self._labels(record)
+
+    def record(self, index: int) -> Example:
+        """One example as it is stored."""
+        return self.source.record(self._index(index))
+
+    def encoded(self, index: int) -> list[bytes]:
+        """The encoded images of one example, frame by frame (COMPRESSED only, else empty)."""
+        return list(self.record(index).compressed)
+
+    def labels(self) -> Floats:
+        """Labels of all examples, float32 (n, output_dim), without decoding the examples."""
+        labels = np.zeros((len(self), self.source.spec.output_dim), np.float32)
+        for index in range(len(self)):
+            record = self.source.record(index)
+            with self._placed(index):
+                labels[index] = self._labels(record)
+        return labels
+
+    def get_metadata(self) -> Metadata:
+        """The metadata with the original accessors."""
+        return self.metadata
+
+    def get_dataset(self) -> Dataset:
+        """Itself: the original returned its pipeline of (example, labels)."""
+        return self
+
+    def get_class_labels(self) -> list[str]:
+        """Label names by column; a column without a name is named by its number."""
+        names = [str(column) for column in range(self.source.spec.output_dim)]
+        for name, column in self.source.spec.label_to_index_map.items():
+            if 0 <= column < len(names):
+                names[column] = name
+        return names
+
+    def get_nth_element(self, number: int) -> tuple[Floats, Floats]:
+        """``(example, labels)`` of one example."""
+        return self[number]
+
+    def _labels(self, record: Example) -> Floats:
+        return decode_labels(record, self.source.spec.output_dim)
+
+    def _index(self, index: int) -> int:
+        if not -len(self) <= index < len(self):
+            raise IndexError(f"example {index} of {len(self)}")
+        return index % len(self)
+
+    @contextmanager
+    def _placed(self, index: int) -> Iterator[None]:
+        """Give errors of decoding their file and record."""
+        try:
+            yield
+        except BundleError as error:
+            error.file, error.record = self.source.place(index)
+            raise
+
+
+class _Concatenation:
+    """Several sources as one, under the metadata of the first."""
+
+    def __init__(self, parts: Sequence[Source]) -> None:
+        self._parts = parts
+        self._ends = np.cumsum([len(part) for part in parts])
+        self.path = parts[0].path
+        self.spec = replace(parts[0].spec, sample_count=int(self._ends[-1]))
+
+    def __len__(self) -> int:
+        return int(self._ends[-1])
+
+    def record(self, index: int) -> Example:
+        part, local = self._locate(index)
+        return part.record(local)
+
+    def place(self, index: int) -> tuple[str, int]:
+        part, local = self._locate(index)
+        return part.place(local)
+
+    def _locate(self, index: int) -> tuple[Source, int]:
+        number = int(np.searchsorted(self._ends, index, side="right"))
+        return self._parts[number], index - (int(self._ends[number - 1]) if number else 0)
+
+
+def concatenate(first: Dataset, second: Dataset) -> Dataset:
+    """``first`` followed by ``second`` as one dataset, with the metadata of ``first``."""
+    return Dataset(_Concatenation([first.source, second.source]))
+
+
+def open_subset(path: Path) -> Dataset:
+    """The subset at ``path``: a folder of TFRecord shards with its metadata.
+
+    Raises BundleError when files are missing or their framing is broken.
+    """
+    return Dataset(RecordSource(path))
