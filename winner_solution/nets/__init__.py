@@ -1,0 +1,1 @@
+"""The frozen networks: readers of their weight files and the graphs that run them."""
