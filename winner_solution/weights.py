@@ -17,6 +17,7 @@ from pathlib import Path
 
 MANIFEST = Path(__file__).with_name("weights_manifest.json")
 FOLDER_VARIABLE = "AUTODL_WEIGHTS"
+SWITCHED_OFF = Path("none")  # instead of a folder: learn from scratch, for comparison
 
 
 class WeightsError(Exception):
@@ -69,10 +70,13 @@ def operator_folder() -> Path | None:
 def get(name: str, folder: Path | None = None) -> Path:
     """The verified file: from `folder`, under its own name, when it lies there, else its package.
 
-    Raises WeightsError when it is absent, of another version, or differs in a single byte.
+    Raises WeightsError when it is absent, of another version, or differs in a single byte, and
+    when weights are switched off.
     """
     weights = manifest()[name]
     folder = folder or operator_folder()
+    if folder == SWITCHED_OFF:
+        raise WeightsError(f"{FOLDER_VARIABLE}={SWITCHED_OFF} switches pretrained weights off")
     mounted = folder / Path(weights.file).name if folder else None
     path = mounted if mounted and mounted.is_file() else _packaged(weights)
     _verify(path, weights)

@@ -80,3 +80,7 @@ def test_another_version_of_a_package_is_refused(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(weights, "manifest", lambda: known)
     with pytest.raises(weights.WeightsError, match=r"==0\.0\.1 is needed"):
         weights.get("mobilenet-v2")
+
+
+def test_all_weights_can_be_switched_off() -> None:
+    assert not any(s.present for s in weights.status(weights.SWITCHED_OFF))
