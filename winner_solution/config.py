@@ -1,0 +1,56 @@
+"""Every knob of the solution, with its reason. Times are seconds on the reference machine: one
+core at 2.6 GHz (``budget.measure_speed`` gives the factor of the machine at hand)."""
+
+from __future__ import annotations
+
+SEED = 20240601
+
+# Any-time control ---------------------------------------------------------------------------
+ALC_START_SECONDS = 60.0  # t0 of the contest's log time
+RESERVE_SECONDS = 2.0  # kept at the end for writing the last prediction
+RESERVE_SHARE = 0.02  # ... or this share of the budget
+FIRST_FIT_SECONDS = 0.8  # the first step takes as many rows as load and fit in this time
+FIRST_TEST_SECONDS = 1.0  # test rows that are not ready by then get the median at first
+MIN_GAIN = 2e-4  # stop when no step is expected to add this much ALC
+GAP_FLOOR = 0.003  # a validation score of 1.0 still leaves this to gain
+PUBLISH_CONFIDENCE = 0.6  # one-sided, by paired bootstrap
+BOOTSTRAPS = 30
+MAX_SILENT_SECONDS = 20.0  # go back to the platform at least this often (it may want to stop)
+
+# Validation ---------------------------------------------------------------------------------
+FOLDS = 4  # cross-validation for small sets; their validation part alone would be noise
+FOLDS_MAX_ROWS = 1500
+HOLDOUT_SHARE = 0.2
+HOLDOUT_MAX_ROWS = 2000  # more adds seconds, not certainty
+HOLDOUT_ROWS_PER_CLASS = 20  # ... but allow this many with many classes
+MAX_TRAIN_ROWS = 200_000  # of larger sets an evenly spaced part is used
+
+# Ensemble -----------------------------------------------------------------------------------
+SELECTION_ROUNDS = 12
+SELECTION_MIN_GAIN = 2e-4
+SHRINK_ROWS = 400  # weights are half way to uniform when this many rows validate
+NEAR_BEST = 0.01  # members this close to the best share the uniform part
+MAX_LOG_ODDS = 12.0  # so that six digits of a probability still order the rows
+
+# Linear models --------------------------------------------------------------------------------
+RIDGE_ALPHAS = (0.1, 1.0, 10.0, 100.0, 1e3, 1e4, 1e5)  # times the mean feature variance
+RIDGE_MAX_FEATURES = 3000  # more are projected at random
+RIDGE_MAX_ROWS = 20_000
+
+# Tables ---------------------------------------------------------------------------------------
+CATEGORY_MAX_VALUES = 40  # integer columns with fewer distinct values are also one-hot
+TABLE_DENSE_MAX_VALUES = 200_000_000  # larger sparse tables stay sparse (800 MB as float32)
+TREES_MIN_ROWS = 20
+BOOSTING_ROUNDS = (30, 100, 300)
+BOOSTING_MAX_CLASSES = 60
+
+# Images ---------------------------------------------------------------------------------------
+PIXEL_SIDE = 16  # of the first answer
+IMAGE_SIDE = 64
+NET_SIDES = (32, 64)
+NET_WIDTH = 16
+NET_BATCH = 64
+NET_PHASE_SECONDS = (8.0, 16.0, 32.0, 64.0, 128.0, 256.0)
+NET_LEARNING_RATE = 3e-3
+NET_WEIGHT_DECAY = 5e-4
+LABEL_SMOOTHING = 0.1

@@ -1,0 +1,262 @@
+"""The examples of a subset, decoded once and kept small; and the task that learners work on."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import sparse
+
+from . import config
+from .budget import Deadline, cores
+from .domain import Domain, Shape, probe, route
+from .pictures import (
+    Frame,
+    Pixels,
+    decode_picture,
+    frame_of_arrays,
+    frame_of_encoded,
+    resize_pixels,
+    shrink_array,
+)
+from .split import Fold, Rows, make_folds
+
+if TYPE_CHECKING:
+    from autodl.dataset import Dataset
+
+Floats = NDArray[np.float32]
+
+BLOCK = 256  # rows between two looks at the clock
+PROBE = 32  # examples looked at before anything is decided
+
+
+class Extractor(Protocol):
+    """Turns rows into vectors; ``name`` is its identity in the cache of a subset."""
+
+    name: str
+
+    def __call__(self, subset: Subset, rows: Rows) -> Floats:
+        """float32 (len(rows), F), finite, the same F for every call."""
+
+
+class Subset:
+    """A dataset as learners read it: rows are 0..len-1, everything is cached by row.
+
+    ``index`` picks rows of the dataset (an even part of a very large one).
+    """
+
+    def __init__(self, dataset: Dataset, shape: Shape, index: Rows | None = None) -> None:
+        self.dataset = dataset
+        self.shape = shape
+        self.frame: Frame | None = None  # set for pictures, the same for all subsets
+        self._index = np.arange(len(dataset)) if index is None else index
+        self._examples: dict[int, Floats] = {}
+        self._pictures: dict[tuple[int, int], dict[int, Pixels]] = {}
+        self._features: dict[str, _Matrix] = {}
+
+    def __len__(self) -> int:
+        return len(self._index)
+
+    @property
+    def rows(self) -> Rows:
+        """All rows."""
+        return np.arange(len(self))
+
+    def labels(self) -> Floats:
+        """float32 (len, C)."""
+        if len(self) == len(self.dataset):
+            return self.dataset.labels()
+        return np.stack([self.dataset[int(i)][1] for i in self._index])
+
+    def examples(self, rows: Rows) -> list[Floats]:
+        """The tensors themselves, float32 (T, H, W, C) each."""
+        for row in rows.tolist():
+            if row not in self._examples:
+                self._examples[row] = self.dataset[int(self._index[row])][0]
+        return [self._examples[row] for row in rows.tolist()]
+
+    def encoded(self, row: int) -> list[bytes]:
+        """Encoded frames of one example (COMPRESSED only), not cached."""
+        return self.dataset.encoded(int(self._index[row]))
+
+    def table(self, rows: Rows) -> Floats:
+        """float32 (n, columns) of dense tables; NaN where a value is missing."""
+        return np.stack([example.ravel() for example in self.examples(rows)])
+
+    def sparse_table(self, rows: Rows) -> sparse.csr_matrix:
+        """float32 CSR (n, columns) of sparse tables."""
+        pairs = [example.reshape(-1, 2) for example in self.examples(rows)]
+        ends = np.cumsum([0] + [len(pair) for pair in pairs])
+        flat = np.concatenate(pairs) if pairs else np.zeros((0, 2), np.float32)
+        columns = flat[:, 0].astype(np.int32)
+        shape = (len(rows), self.shape.cols)
+        return sparse.csr_matrix((np.nan_to_num(flat[:, 1]), columns, ends), shape=shape)
+
+    def tokens(self, rows: Rows) -> list[NDArray[np.int32]]:
+        """Token codes of texts, int32 (T,) each."""
+        return [example.ravel().astype(np.int32) for example in self.examples(rows)]
+
+    def series(self, rows: Rows) -> list[Floats]:
+        """Series of vectors, float32 (T, dimensions) each; T is at least 1."""
+        return [
+            np.nan_to_num(e.reshape(len(e), -1)) if e.size else np.zeros((1, 1), np.float32)
+            for e in self.examples(rows)
+        ]
+
+    def images(self, rows: Rows, side: int) -> Pixels:
+        """uint8 (n, height, width, channels): first frames, the longer side at most ``side``."""
+        return self.frames(rows, side, 1)[:, 0]
+
+    def frames(self, rows: Rows, side: int, count: int) -> Pixels:
+        """uint8 (n, count, height, width, channels): ``count`` frames spread evenly."""
+        if self.frame is None:
+            raise TypeError("this dataset has no pictures")
+        canvas = self.frame.canvas(side)
+        cache = self._pictures.setdefault((side, count), {})
+        missing = [row for row in rows.tolist() if row not in cache]
+        if missing:
+            done = _pool().map(lambda row: self._picture(row, side, count, canvas), missing)
+            cache.update(zip(missing, done, strict=True))
+        return np.stack([cache[row] for row in rows.tolist()])
+
+    def features(
+        self, extractor: Extractor, rows: Rows, deadline: Deadline | None = None
+    ) -> Floats:
+        """float32 (n, F) by ``extractor``, each row computed once.
+
+        Raises OutOfTimeError at ``deadline``; what was computed by then is kept.
+        """
+        matrix = self._features.setdefault(extractor.name, _Matrix(len(self)))
+        missing = rows[~matrix.known[rows]]
+        for start in range(0, len(missing), BLOCK):
+            if deadline is not None:
+                deadline.check()
+            block = missing[start : start + BLOCK]
+            matrix.put(block, extractor(self, block))
+        return matrix.get(rows)
+
+    def has_features(self, extractor: Extractor, rows: Rows) -> bool:
+        """Whether ``features`` would cost nothing."""
+        matrix = self._features.get(extractor.name)
+        return matrix is not None and bool(matrix.known[rows].all())
+
+    def forget(self, extractor: Extractor) -> None:
+        """Free what ``features`` keeps."""
+        self._features.pop(extractor.name, None)
+
+    def _picture(self, row: int, side: int, count: int, canvas: tuple[int, int]) -> Pixels:
+        """uint8 (count, height, width, channels) of one row; zeros where it cannot be decoded."""
+        frame = self.frame
+        assert frame is not None
+        larger = [
+            s
+            for (s, c), cache in self._pictures.items()
+            if c == count and s > side and row in cache
+        ]
+        if larger:
+            known = self._pictures[min(larger), count][row]
+            return np.stack([resize_pixels(pixels, canvas) for pixels in known])
+        if not self.shape.compressed:
+            example = self.dataset[int(self._index[row])][0]
+            return np.stack([shrink_array(x, canvas, frame) for x in spread(example, count)])
+        blank = np.zeros((*canvas, frame.channels), np.uint8)
+        pictures = []
+        for data in spread(self.encoded(row), count):
+            try:
+                pictures.append(decode_picture(data, canvas, frame.channels))
+            except (OSError, ValueError, SyntaxError):  # one bad picture must not cost the run
+                pictures.append(blank)
+        return np.stack(pictures) if pictures else np.stack([blank] * count)
+
+
+def spread(steps: Sequence[Any] | Floats, count: int) -> list[Any]:
+    """``count`` of ``steps``, the middles of equal stretches; repeated when there are fewer."""
+    middles = ((np.arange(count) + 0.5) * len(steps) / count).astype(int)
+    return [steps[i] for i in middles.tolist()] if len(steps) else []
+
+
+class _Matrix:
+    """Rows of a feature matrix that come in any order."""
+
+    def __init__(self, rows: int) -> None:
+        self.known = np.zeros(rows, bool)
+        self._values: Floats | None = None
+
+    def put(self, rows: Rows, values: Floats) -> None:
+        if self._values is None:
+            self._values = np.zeros((len(self.known), values.shape[1]), np.float32)
+        self._values[rows] = np.nan_to_num(values)
+        self.known[rows] = True
+
+    def get(self, rows: Rows) -> Floats:
+        return np.zeros((0, 0), np.float32) if self._values is None else self._values[rows]
+
+
+_workers: list[ThreadPoolExecutor] = []
+
+
+def _pool() -> ThreadPoolExecutor:
+    if not _workers:
+        _workers.append(ThreadPoolExecutor(cores(), thread_name_prefix="decode"))
+    return _workers[0]
+
+
+@dataclass
+class Task:
+    """One dataset to learn: what every learner is given."""
+
+    domain: Domain
+    shape: Shape
+    train: Subset
+    labels: Floats  # (len(train), C), of 0, 1 or a confidence between
+    folds: list[Fold]
+    multilabel: bool
+    test: Subset | None = None  # known from the first call of ``test`` on
+    notes: dict[str, Any] = field(default_factory=dict)  # shared findings of learners, by name
+
+    @property
+    def classes(self) -> int:
+        """Number of label columns."""
+        return int(self.labels.shape[1])
+
+    @property
+    def targets(self) -> NDArray[np.intp]:
+        """Class of each training row (multi-class tasks)."""
+        return np.asarray(self.labels.argmax(axis=1), np.intp)
+
+    def attach_test(self, dataset: Dataset) -> None:
+        """Make the test examples known."""
+        if self.test is None or self.test.dataset is not dataset:
+            self.test = Subset(dataset, self.shape)
+            self.test.frame = self.train.frame
+
+
+def open_task(dataset: Dataset, shape: Shape) -> Task:
+    """Read all labels, look at a few examples, and decide the domain and the folds."""
+    n = len(dataset)
+    index = None
+    if n > config.MAX_TRAIN_ROWS:
+        index = np.linspace(0, n - 1, config.MAX_TRAIN_ROWS).astype(np.intp)
+    train = Subset(dataset, shape, index)
+    labels = train.labels()
+    domain = route(shape)
+    look = np.linspace(0, len(train) - 1, min(PROBE, len(train))).astype(np.intp)
+    if domain in (Domain.IMAGE, Domain.VIDEO):
+        train.frame = _frame(train, look)
+    else:
+        domain = probe(domain, train.examples(look))
+    multilabel = bool((np.round(labels.sum(axis=1), 3) != 1).any())
+    return Task(domain, shape, train, labels, make_folds(labels), multilabel)
+
+
+def _frame(subset: Subset, rows: Rows) -> Frame:
+    if not subset.shape.compressed:
+        return frame_of_arrays([subset.dataset[int(subset._index[row])][0] for row in rows])
+    pictures = []
+    for row in rows.tolist():
+        pictures += subset.encoded(row)[:1]
+    return frame_of_encoded(pictures, subset.shape.channels)

@@ -1,0 +1,1 @@
+"""Features: what turns decoded examples into fixed-length vectors, shared by learners."""
