@@ -1,1 +1,37 @@
-"""The typed Python SDK, usable alone."""
+"""The typed client of the service: what ``autodl`` uses, and yours to use alone.
+
+from pathlib import Path
+from client import Client
+
+with Client("http://127.0.0.1:8000", token) as service:
+    submission = service.submit(Path("bundle.zip"), budget_seconds=60)
+    for event in service.events(submission.id):
+        print(event.kind, event.data)
+    service.download(submission.id, "predictions.csv", Path("predictions.csv"))
+"""
+
+from client.client import DEFAULT_URL, Client
+from client.errors import (
+    AuthenticationError,
+    QuotaError,
+    RefusedError,
+    ServiceError,
+    TransientError,
+)
+from client.records import Event, Failure, Page, Point, Result, Submission
+
+__all__ = [
+    "DEFAULT_URL",
+    "AuthenticationError",
+    "Client",
+    "Event",
+    "Failure",
+    "Page",
+    "Point",
+    "QuotaError",
+    "RefusedError",
+    "Result",
+    "ServiceError",
+    "Submission",
+    "TransientError",
+]

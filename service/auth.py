@@ -16,15 +16,16 @@ import string
 import time
 import zlib
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
+from fastapi import Depends, Request
+from fastapi.security import HTTPBearer
 from sqlalchemy import select, update
 
 from autodl.errors import UsageError
 from service.models import Account, Token, utc_now
 
 if TYPE_CHECKING:
-    from fastapi import Request
     from sqlalchemy.orm import Session
 
     from service.db import Database
@@ -36,6 +37,8 @@ SESSION_SECONDS = 14 * 86400
 LOGIN_LINK_SECONDS = 3600
 LOCAL_ACCOUNT = "local"
 USED_EVERY_SECONDS = 60  # how exact `last_used_at` is
+
+_described = HTTPBearer(auto_error=False, description="A token, as in the data directory's file.")
 
 
 def _checksum(text: str) -> str:
@@ -131,7 +134,7 @@ class Sessions:
         return token_id if int(expiry) > time.time() else None
 
 
-def authenticate(request: Request) -> str:
+def authenticate(request: Request, _: Annotated[object, Depends(_described)] = None) -> str:
     """A dependency: the id of the account that calls.
 
     Raises ``UsageError``: ``authentication-required``, ``token-invalid``, or ``cross-site-request``

@@ -103,7 +103,6 @@ class FileView(View):
     """One file of the results."""
 
     path: str
-    size_bytes: int | None
     href: str
 
 

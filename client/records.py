@@ -1,0 +1,107 @@
+"""What the service says of a submission, as frozen values; members we do not know are ignored."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from datetime import datetime
+from typing import Any, TypeVar
+
+Json = dict[str, Any]
+T = TypeVar("T")
+
+
+def _pick(kind: type[T], value: Json) -> T:
+    names = {f.name for f in fields(kind)}  # type: ignore[arg-type]
+    return kind(**{name: value[name] for name in names if name in value})
+
+
+@dataclass(frozen=True)
+class Result:
+    """The figures of a success; ``None`` where one is not defined."""
+
+    alc: float | None
+    nauc: float | None
+    accuracy: float | None
+    points: int
+    first_prediction_seconds: float | None
+    duration_seconds: float | None
+    note: str | None = None
+
+
+@dataclass(frozen=True)
+class Failure:
+    """Why there is no result; ``family`` says whose fault it was: data, solution or platform."""
+
+    family: str
+    code: str
+    message: str
+    hint: str = ""
+    file: str | None = None
+    record: int | None = None
+    line: int | None = None
+
+
+@dataclass(frozen=True)
+class Point:
+    """One scored prediction, ``seconds`` after the start of the budget."""
+
+    index: int
+    seconds: float
+    nauc: float | None
+    accuracy: float | None
+    alc: float | None
+
+    @classmethod
+    def from_json(cls, value: Json) -> Point:
+        """From the API's JSON."""
+        return _pick(cls, value)
+
+
+@dataclass(frozen=True)
+class Submission:
+    """One request: a dataset, a solution, a budget; and how far it is."""
+
+    id: str
+    name: str
+    state: str
+    status_reason: str
+    is_over: bool
+    queue_position: int | None
+    budget_seconds: float
+    solution: str
+    created_at: datetime
+    ended_at: datetime | None
+    result: Result | None
+    error: Failure | None
+    raw: Json
+
+    @classmethod
+    def from_json(cls, value: Json) -> Submission:
+        """From the API's JSON, which is kept whole in ``raw``."""
+        times = {
+            name: value[name] and datetime.fromisoformat(value[name])
+            for name in ("created_at", "ended_at")
+        }
+        parts = {
+            "result": value["result"] and _pick(Result, value["result"]),
+            "error": value["error"] and _pick(Failure, value["error"]),
+            "raw": value,
+        }
+        return _pick(cls, {**value, **times, **parts})
+
+
+@dataclass(frozen=True)
+class Page:
+    """Some submissions, newest first; ``next_cursor`` leads to older ones."""
+
+    items: list[Submission]
+    next_cursor: str | None
+
+
+@dataclass(frozen=True)
+class Event:
+    """Something that happened: ``state``, ``queue``, ``point``, ``log`` or ``done``."""
+
+    kind: str
+    data: Json
+    id: str

@@ -1,0 +1,73 @@
+// Two conveniences over pages that work without: a submission's page keeps itself up to date, and the
+// upload shows how far it is. The server renders everything; we only exchange parts of the page.
+"use strict";
+
+const html = globalThis.trustedTypes
+  ? trustedTypes.createPolicy("autodl", { createHTML: (text) => text }) // our own pages only
+  : { createHTML: (text) => text };
+const parse = (text) => new DOMParser().parseFromString(html.createHTML(text), "text/html");
+
+function exchange(fresh) {
+  document.title = fresh.title;
+  for (const old of document.querySelectorAll("[data-live]")) {
+    const now = fresh.getElementById(old.id);
+    if (!now) {
+      old.remove();
+    } else if (now.outerHTML !== old.outerHTML) {
+      const atEnd = old.scrollTop + old.clientHeight >= old.scrollHeight - 4;
+      old.replaceWith(document.adoptNode(now));
+      if (now.tagName === "PRE" && atEnd) now.scrollTop = now.scrollHeight;
+    }
+  }
+}
+
+function follow(address) {
+  let wanted = false;
+  let busy = false;
+  async function refresh() {
+    wanted = true;
+    if (busy) return;
+    busy = true;
+    while (wanted) {
+      wanted = false;
+      const answer = await fetch(location.href, { headers: { Accept: "text/html" } }).catch(() => null);
+      if (answer && answer.ok) exchange(parse(await answer.text()));
+      await new Promise((done) => setTimeout(done, 400)); // a burst of events is one refresh
+    }
+    busy = false;
+  }
+  const source = new EventSource(address);
+  for (const kind of ["state", "queue", "point", "log"]) source.addEventListener(kind, refresh);
+  source.addEventListener("done", () => { source.close(); refresh(); });
+}
+
+function upload(form) {
+  const bar = form.querySelector("progress");
+  const status = form.querySelector("[data-upload-status]");
+  form.addEventListener("submit", (event) => {
+    event.preventDefault();
+    const request = new XMLHttpRequest();
+    const button = form.querySelector("button");
+    request.open("POST", form.action);
+    request.setRequestHeader("Accept", "text/html");
+    request.upload.onprogress = (e) => {
+      bar.value = e.loaded / e.total;
+      status.textContent = `${Math.round(100 * bar.value)} %`;
+    };
+    request.onload = () => {
+      if (request.status < 400) { location.assign(request.responseURL); return; }
+      const problem = parse(request.responseText).querySelector("#problem .notice");
+      finish(problem ? problem.textContent.trim() : "The upload was refused.");
+    };
+    request.onerror = () => finish("The connection was lost. Please try again.");
+    function finish(text) { bar.hidden = true; button.disabled = false; status.textContent = text; }
+    bar.hidden = false;
+    button.disabled = true;
+    request.send(new FormData(form));
+  });
+}
+
+const followed = document.querySelector("[data-events]");
+if (followed) follow(followed.dataset.events);
+const form = document.querySelector("form[data-upload]");
+if (form) upload(form);
