@@ -38,15 +38,20 @@ def decode_frames(example: Example, spec: DataSpecification) -> Pixels:
         frames = [decode_image(data, channels) for data in example.compressed]
     else:
         frames = [f for data in example.compressed for f in decode_animation(data, channels)]
-    if not frames:
-        raise BundleError("image-missing", "The record holds no image.", hint=_AGAIN)
-    if any(frame.shape != frames[0].shape for frame in frames):
-        raise BundleError(
-            "frames-differ",
-            "The frames of the example differ in size or channels.",
-            hint="Scale all frames of one example to one size.",
-        )
+    if len({frame.shape for frame in frames}) != 1:
+        raise frames_differ(len(frames))
     return np.stack(frames)
+
+
+def frames_differ(frames: int) -> BundleError:
+    """The error of an example whose ``frames`` frames are not of exactly one size."""
+    if not frames:
+        return BundleError("image-missing", "The record holds no image.", hint=_AGAIN)
+    return BundleError(
+        "frames-differ",
+        "The frames of the example differ in size or channels.",
+        hint="Scale all frames of one example to one size.",
+    )
 
 
 def decode_labels(example: Example, output_dim: int) -> Floats:

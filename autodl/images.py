@@ -9,6 +9,7 @@ from __future__ import annotations
 import io
 import struct
 from collections.abc import Iterator
+from contextlib import contextmanager
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +20,7 @@ from autodl.errors import BundleError
 Pixels = NDArray[np.uint8]
 
 MAX_PIXELS = 100_000_000  # of one image: 10,000 x 10,000, 300 MB decoded
+THUMBNAIL_SIDE = 16
 FORMATS = ("JPEG", "PNG", "BMP", "GIF", "WEBP")
 # Whatever the format, Pillow itself refuses twice this while it reads headers and frames.
 Image.MAX_IMAGE_PIXELS = MAX_PIXELS
@@ -41,28 +43,52 @@ def decode_animation(data: bytes, channels: int) -> list[Pixels]:
     return list(_frames(data, channels))
 
 
-def image_size(data: bytes) -> tuple[int, int]:
-    """(width, height) from the header alone. Raises BundleError as ``decode_image`` does."""
-    with _open(data) as image:
-        return image.size
+def probe_image(data: bytes, channels: int) -> tuple[tuple[int, int], Pixels]:
+    """(height, width) and a grey uint8 thumbnail, every byte of the image having been read.
+
+    Faster than decoding, for JPEG is decoded at an eighth of its size, and as sure to find
+    damage. Raises BundleError as ``decode_image`` does.
+    """
+    _require_channels(channels)
+    with _open(data) as image, _translated():
+        height, width = image.height, image.width
+        image.draft("L", (THUMBNAIL_SIDE, THUMBNAIL_SIDE))
+        grey = Image.fromarray(_convert(image, 1)[:, :, 0])
+        small = grey.resize((THUMBNAIL_SIDE, THUMBNAIL_SIDE), Image.Resampling.BOX)
+        return (height, width), np.asarray(small)
 
 
 def _frames(data: bytes, channels: int) -> Iterator[Pixels]:
+    _require_channels(channels)
+    with _open(data) as image:
+        with _translated():
+            if image.format == "JPEG" and channels == 1:
+                image.draft("L", image.size)  # the stored luma itself, as the original decoder
+            frames = getattr(image, "n_frames", 1)
+        for frame in range(frames):
+            with _translated():
+                image.seek(frame)
+                pixels = _convert(image, channels)
+            yield pixels
+
+
+def _require_channels(channels: int) -> None:
     if channels not in (0, 1, 3, 4):
         raise BundleError(
             "image-channels-unsupported",
             f"Images cannot be decoded to {channels} channels.",
             hint="Set num_channels in metadata.textproto to 1, 3 or 4.",
         )
-    with _open(data) as image:
-        try:
-            if image.format == "JPEG" and channels == 1:
-                image.draft("L", image.size)  # the stored luma itself, as the original decoder
-            for frame in range(getattr(image, "n_frames", 1)):
-                image.seek(frame)
-                yield _convert(image, channels)
-        except (*_BROKEN, struct.error, Image.DecompressionBombError) as error:
-            raise _unreadable(str(error)) from error
+
+
+@contextmanager
+def _translated() -> Iterator[None]:
+    try:
+        yield
+    except Image.DecompressionBombError as error:
+        raise _too_large("a frame has more") from error
+    except (*_BROKEN, struct.error) as error:
+        raise _unreadable(str(error)) from error
 
 
 def _open(data: bytes) -> Image.Image:

@@ -1,0 +1,252 @@
+"""Reading every record of a subset once, on all cores, to know what is in it.
+
+Only small facts are kept of each record (sizes, 8-byte digests), so memory does not grow with the
+data but by some fifty bytes a record.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections import Counter, deque
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from autodl.dataset import Dataset
+from autodl.decode import decode_labels, decode_tensor, frames_differ
+from autodl.errors import BundleError
+from autodl.examples import Example, SparseValues
+from autodl.images import Pixels, probe_image
+from autodl.metadata import DataSpecification, Format
+from autodl.report import Finding
+
+CHUNK_RECORDS = 128
+
+
+@dataclass
+class Column:
+    """Running facts of the columns of a table (of one column for any other data)."""
+
+    missing: NDArray[np.int64]
+    lowest: NDArray[np.float32]
+    highest: NDArray[np.float32]
+
+    @classmethod
+    def of(cls, values: NDArray[np.float32]) -> Column:
+        """Facts of ``values`` float32 (n, columns), NaN being missing."""
+        missing = np.isnan(values)
+        return cls(
+            missing.sum(0),
+            np.where(missing, np.float32(np.inf), values).min(0, initial=np.inf),
+            np.where(missing, np.float32(-np.inf), values).max(0, initial=-np.inf),
+        )
+
+    def add(self, other: Column) -> None:
+        """Take in the facts of more rows."""
+        self.missing = self.missing + other.missing
+        self.lowest = np.minimum(self.lowest, other.lowest)
+        self.highest = np.maximum(self.highest, other.highest)
+
+    @property
+    def constant(self) -> NDArray[np.bool_]:
+        """Which columns hold one value only, or none."""
+        return np.asarray(self.lowest >= self.highest)
+
+
+@dataclass
+class Survey:
+    """What was seen in a subset.
+
+    With an entry per record: ``digest`` of its content, ``near`` of the look of its picture (0 if
+    it has none), ``label_digest`` of its labels, ``shape`` (steps, rows, columns), all -1 if the
+    record is broken. ``class_counts`` (C,) counts the examples of each label, ``label_counts`` the
+    examples by their number of labels, ``soft`` those with a score other than 0 and 1.
+    """
+
+    digest: NDArray[np.uint64]
+    near: NDArray[np.uint64]
+    label_digest: NDArray[np.uint64]
+    shape: NDArray[np.int64]
+    class_counts: NDArray[np.int64]
+    label_counts: Counter[int] = field(default_factory=Counter)
+    soft: int = 0
+    columns: Column | None = None
+
+    def __len__(self) -> int:
+        return len(self.digest)
+
+    @property
+    def readable(self) -> NDArray[np.bool_]:
+        """Which records could be decoded."""
+        return np.asarray(self.shape[:, 0] >= 0)
+
+    @classmethod
+    def empty(cls, records: int, labels: int) -> Survey:
+        """Nothing seen yet of ``records`` records."""
+        return cls(
+            digest=np.zeros(records, np.uint64),
+            near=np.zeros(records, np.uint64),
+            label_digest=np.zeros(records, np.uint64),
+            shape=np.full((records, 3), -1, np.int64),
+            class_counts=np.zeros(max(0, labels), np.int64),
+        )
+
+    def place(self, part: Survey, start: int) -> None:
+        """Take in what was seen of the records from ``start`` on."""
+        for name in ("digest", "near", "label_digest", "shape"):
+            getattr(self, name)[start : start + len(part)] = getattr(part, name)
+        self.class_counts += part.class_counts
+        self.label_counts += part.label_counts
+        self.soft += part.soft
+        if self.columns is None:
+            self.columns = part.columns
+        elif part.columns is not None:
+            self.columns.add(part.columns)
+
+
+def survey(dataset: Dataset, jobs: int | None = None) -> Iterator[Survey | Finding]:
+    """Read all of ``dataset`` with ``jobs`` threads (all cores).
+
+    Yields a Finding for whatever is broken, in record order, and the Survey at the end.
+    """
+    total = len(dataset)
+    seen = Survey.empty(total, dataset.metadata_.output_dim)
+    jobs = jobs or os.cpu_count() or 1
+    waiting: deque[tuple[int, Future[tuple[Survey, list[Finding]]]]] = deque()
+    with ThreadPoolExecutor(jobs) as pool:
+        for start in range(0, total, CHUNK_RECORDS):
+            chunk = range(start, min(start + CHUNK_RECORDS, total))
+            waiting.append((start, pool.submit(_survey_chunk, dataset, chunk)))
+            while len(waiting) > 2 * jobs or (waiting and chunk.stop == total):
+                first, future = waiting.popleft()
+                part, findings = future.result()
+                seen.place(part, first)
+                yield from findings
+    yield seen
+
+
+def _survey_chunk(dataset: Dataset, records: range) -> tuple[Survey, list[Finding]]:
+    spec = dataset.metadata_
+    seen = Survey.empty(len(records), spec.output_dim)
+    findings: list[Finding] = []
+    tensors: list[NDArray[np.float32]] = []
+    for at, index in enumerate(records):
+        try:
+            example = dataset.record(index)
+        except BundleError as error:
+            findings.append(_finding(error))
+            continue
+        try:
+            _see_labels(seen, at, example, spec.output_dim)
+            tensor = _see_content(seen, at, example, spec)
+        except BundleError as error:
+            error.file, error.record = dataset.source.place(index)
+            findings.append(_finding(error))
+            continue
+        if tensor is not None:
+            tensors.append(tensor)
+            findings += _odd_values(tensor, spec, *dataset.source.place(index))
+    if tensors and spec.domain == "tabular" and spec.matrix_spec[0].format is Format.DENSE:
+        seen.columns = Column.of(np.stack(tensors).reshape(len(tensors), -1))
+    return seen, findings
+
+
+def _see_labels(seen: Survey, at: int, example: Example, output_dim: int) -> None:
+    decode_labels(example, output_dim)
+    score = example.label_score
+    if not np.isfinite(score).all():
+        raise BundleError(
+            "label-score-not-finite",
+            "A label score is NaN or infinite.",
+            hint="Scores are confidences between 0 and 1, usually 1.",
+        )
+    positive = np.unique(example.label_index[score > 0])
+    seen.class_counts[positive] += 1
+    seen.label_counts[len(positive)] += 1
+    seen.soft += bool(((score != 0) & (score != 1)).any())
+    seen.label_digest[at] = _digest(example.label_index.tobytes(), score.tobytes())
+
+
+def _see_content(
+    seen: Survey, at: int, example: Example, spec: DataSpecification
+) -> NDArray[np.float32] | None:
+    """Note digest and shape; the decoded tensor where there is one worth looking at."""
+    matrix = spec.matrix_spec[0]
+    if matrix.format is Format.COMPRESSED:
+        probes = [probe_image(frame, matrix.channels) for frame in example.compressed]
+        sizes = {size for size, _ in probes}
+        if len(sizes) != 1:
+            raise frames_differ(len(probes))
+        seen.shape[at] = len(probes), *sizes.pop()
+        seen.digest[at] = _digest(*example.compressed)
+        seen.near[at] = _look(probes[len(probes) // 2][1])
+        return None
+    tensor = decode_tensor(example, spec)
+    seen.shape[at] = tensor.shape[:3]
+    if matrix.format is Format.SPARSE:
+        _require_columns(example.sparse or SparseValues(), matrix.col_count, matrix.channels)
+    seen.digest[at] = _digest(tensor.tobytes())
+    return tensor
+
+
+def _require_columns(sparse: SparseValues, col_count: int, channels: int) -> None:
+    col = sparse.col
+    if col_count > channels and len(col) and not (0 <= col.min() and col.max() < col_count):
+        raise BundleError(
+            "sparse-column-out-of-range",
+            f"A column index is outside 0 to {col_count - 1}.",
+            hint="Columns count from 0; col_count in the metadata is their number.",
+        )
+
+
+def _odd_values(
+    tensor: NDArray[np.float32], spec: DataSpecification, file: str, record: int
+) -> Iterator[Finding]:
+    finite = np.isfinite(tensor)
+    if finite.all():
+        return
+    if np.isinf(tensor).any():
+        yield Finding(
+            "values-infinite",
+            "warning",
+            "The example holds infinite values.",
+            "Solutions will read them as very large numbers; write NaN for what is missing.",
+            file,
+            record,
+        )
+    elif spec.domain != "tabular":
+        yield Finding(
+            "values-missing",
+            "warning",
+            "The example holds NaN.",
+            "Only tables may have missing values; leave the steps out, or fill them.",
+            file,
+            record,
+        )
+
+
+def _finding(error: BundleError) -> Finding:
+    place = error.file, error.record, error.line
+    return Finding(error.code, "error", error.message, error.hint, *place)
+
+
+def _digest(*parts: bytes) -> int:
+    digest = hashlib.blake2b(digest_size=8)
+    for part in parts:
+        digest.update(part)
+    return int.from_bytes(digest.digest(), "little")
+
+
+def _look(thumbnail: Pixels) -> int:
+    """Difference hash of a 16 x 16 grey picture: which of two neighbouring cells is brighter, by
+    rows and by columns (Krawetz 2013); 0 if the picture is flat, for then all look alike."""
+    cells = thumbnail.reshape(8, 2, 8, 2).mean((1, 3))
+    if np.ptp(cells) < 8:
+        return 0
+    across = cells[:, 1:] > cells[:, :-1]
+    down = cells[1:, :] > cells[:-1, :]
+    return _digest(np.packbits(across).tobytes(), np.packbits(down).tobytes())
