@@ -83,6 +83,30 @@ def list_live_runs(session: Session) -> Sequence[Run]:
     return session.scalars(select(Run).where(Run.state.in_(LIVE)).order_by(Run.id)).all()
 
 
+def count_live_runs(session: Session, kind: RunKind) -> int:
+    """How many runs of this kind are at work or about to be."""
+    query = select(func.count()).select_from(Run).where(Run.state.in_(LIVE), Run.kind == kind)
+    return session.scalar(query) or 0
+
+
+def list_canceling(session: Session) -> Sequence[Submission]:
+    """The submissions whose end was asked for and has not come yet."""
+    query = select(Submission).where(Submission.cancel_wanted, Submission.ended_at.is_(None))
+    return session.scalars(query).all()
+
+
+def find_current_run(session: Session, submission: Submission) -> Run | None:
+    """The only run that may write, if there has been one."""
+    return session.get(Run, submission.current_run_id) if submission.current_run_id else None
+
+
+def lock_run(session: Session, run_id: str) -> tuple[Submission, Run]:
+    """A run and its submission, kept from other writers until the transaction ends."""
+    query = select(Submission, Run).join(Run, Run.submission_id == Submission.id)
+    row = session.execute(query.where(Run.id == run_id).with_for_update()).one()
+    return row[0], row[1]
+
+
 def list_waiting(session: Session, kind: RunKind) -> list[Submission]:
     """The submissions that wait for a run of this kind, in the order in which they will get it.
 

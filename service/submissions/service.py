@@ -9,11 +9,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from autodl.errors import AutoDLError, BundleError, SolutionError, UsageError
+from autodl.errors import BundleError, PlatformError, SolutionError, UsageError
+from service.executors.base import End
 from service.models import (
     CurvePoint,
     Json,
     Run,
+    RunKind,
     RunState,
     Submission,
     SubmissionState,
@@ -22,10 +24,14 @@ from service.models import (
     utc_now,
 )
 from service.submissions import repository
+from service.worker.program import describe_error
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from sqlalchemy.orm import Session
 
+    from autodl.score import Point
     from service.settings import Settings
     from service.storage import StoredObject
 
@@ -41,6 +47,7 @@ TRANSITIONS: dict[S | None, frozenset[S]] = {
 }
 ENDED = frozenset({S.SUCCEEDED, S.REJECTED, S.FAILED, S.CANCELED, S.EXPIRED})
 MAX_NAME_CHARACTERS = 200
+RETRIES = 2  # further runs after one that the platform failed
 
 
 @dataclass(frozen=True)
@@ -174,26 +181,6 @@ def transition(
     )
 
 
-def describe_error(error: AutoDLError) -> Json:
-    """An error as ``Submission.error`` keeps it; ``family`` says whose fault it was."""
-    family = (
-        "data"
-        if isinstance(error, BundleError)
-        else "solution"
-        if isinstance(error, SolutionError)
-        else "platform"
-    )
-    return {
-        "family": family,
-        "code": error.code,
-        "message": error.message,
-        "hint": error.hint,
-        "file": error.file,
-        "record": error.record,
-        "line": error.line,
-    }
-
-
 def record_point(session: Session, run_id: str, token: str, point: Json) -> None:
     """Keep a scored prediction (``index, seconds, nauc, accuracy, alc``); again changes nothing.
 
@@ -221,14 +208,29 @@ def begin_scoring(session: Session, run_id: str, token: str) -> None:
 
 def begin_running(session: Session, submission: Submission) -> None:
     """The submission's solve run has started."""
-    transition(
-        session,
-        submission,
-        S.RUNNING,
-        actor="reconciler",
-        cause="The run started.",
-        reason=f"Running: the solution has {submission.budget_seconds:g} seconds.",
-    )
+    cause = f"The run started: the solution has {submission.budget_seconds:g} seconds."
+    transition(session, submission, S.RUNNING, actor="reconciler", cause=cause)
+
+
+def note_submitted(session: Session, run_id: str) -> None:
+    """The executor has taken the run."""
+    _, run = repository.lock_run(session, run_id)
+    if run.state is RunState.CREATED:  # else it was already seen to have come further
+        run.state = RunState.SUBMITTED
+
+
+def note_started(session: Session, submission: Submission, run: Run) -> None:
+    """The run was seen at work for the first time."""
+    run.state = RunState.RUNNING
+    run.started_at = utc_now()
+    if submission.state is S.QUEUED:
+        begin_running(session, submission)
+
+
+def note_progress(submission: Submission, message: str) -> None:
+    """Say what the run is doing, unless something else is being waited for."""
+    if message and not submission.cancel_wanted:
+        submission.status_reason = message
 
 
 def finish_check(
@@ -237,7 +239,7 @@ def finish_check(
     """Record what the check found: on to the queue, or ``rejected`` with the first error."""
     submission, run = repository.get_current_run(session, run_id, token)
     submission.report = report
-    end_run(run, RunState.ENDED, "ok", "The check ended.")
+    end_run(run, RunState.ENDED, End.OK, "The check ended.")
     actor = f"run {run.number}"
     if error is None:
         transition(
@@ -258,10 +260,9 @@ def finish_solve(
 ) -> None:
     """Record the outcome of a solve run.
 
-    With a result (``alc``, ``nauc``, ``accuracy``, ``points``, ``first_prediction_seconds``,
-    ``duration_seconds``, ``note``) the submission has succeeded, whatever happened to the solution
-    after its last prediction; without one ``error`` says why, and its family whether that means
-    rejected or failed.
+    With a result (see ``summarize``) the submission has succeeded, whatever happened to the
+    solution after its last prediction; without one ``error`` says why, and its family whether that
+    means rejected or failed.
     """
     begin_scoring(session, run_id, token)
     submission, run = repository.get_current_run(session, run_id, token)
@@ -269,18 +270,115 @@ def finish_solve(
     submission.result = result
     actor = f"run {run.number}"
     if result is not None:
-        end_run(run, RunState.ENDED, "ok", "The run ended.")
+        end_run(run, RunState.ENDED, End.OK, "The run ended.")
         cause = result.get("note") or "The run ended with a result."
         transition(session, submission, S.SUCCEEDED, actor=actor, cause=cause)
         return
     assert error is not None
-    end_run(run, RunState.ENDED, "user-error", error["message"])
+    end_run(run, RunState.ENDED, End.USER_ERROR, error["message"])
     state = S.REJECTED if error["family"] == "data" else S.FAILED
     transition(session, submission, state, actor=actor, cause=error["message"])
 
 
-def end_run(run: Run, state: RunState, end: str, message: str) -> None:
+def create_run(
+    session: Session, submission: Submission, kind: RunKind, executor: str, secret: str
+) -> Run:
+    """Give the submission its next run; an earlier one can write no more from here on."""
+    run_id = new_id()
+    run = Run(
+        id=run_id,
+        submission_id=submission.id,
+        number=repository.count_runs(session, submission.id) + 1,
+        kind=kind,
+        executor=executor,
+        state=RunState.CREATED,
+        spec={},
+        fence=repository.hash_token(repository.make_token(secret, run_id)),
+    )
+    session.add(run)
+    submission.current_run_id = run_id
+    return run
+
+
+def lose_run(session: Session, submission: Submission, run: Run, end: End, message: str) -> None:
+    """The platform failed the run: another one is due, unless it has failed too often."""
+    end_run(run, RunState.LOST if end is End.NODE_LOST else RunState.ENDED, end, message)
+    if submission.cancel_wanted:
+        end_canceled(session, submission)
+    elif repository.count_runs(session, submission.id, run.kind) > RETRIES:
+        error = PlatformError(
+            "run-lost",
+            f"The platform failed {RETRIES + 1} times to carry out the run; at last: {message}",
+            hint="Nothing is wrong with your data. Submit again, and tell the operator.",
+        )
+        end_with_points(session, submission, run, describe_error(error))
+    else:
+        reason = f"{message} Waiting for a free slot to start again."
+        if submission.state in (S.RUNNING, S.SCORING):
+            transition(
+                session, submission, S.QUEUED, actor="reconciler", cause=message, reason=reason
+            )
+        submission.status_reason = reason
+
+
+def stop_run(session: Session, submission: Submission, run: Run, end: End, message: str) -> None:
+    """The run was stopped for going past a limit, so another one would end the same way."""
+    end_run(run, RunState.ENDED, end, message)
+    kind = BundleError if run.kind is RunKind.CHECK else SolutionError
+    error = kind("run-stopped", message, hint="Try a smaller dataset or a lighter solution.")
+    end_with_points(session, submission, run, describe_error(error))
+
+
+def end_with_points(session: Session, submission: Submission, run: Run, error: Json) -> None:
+    """End the submission after a run that could not publish: what was scored by then counts."""
+    points = repository.list_points(session, run.id) if run.kind is RunKind.SOLVE else ()
+    submission.error = error
+    if points:
+        if submission.state is not S.SCORING:
+            transition(session, submission, S.SCORING, actor="reconciler", cause=error["message"])
+        submission.result = summarize(points, note=error["message"])
+        transition(session, submission, S.SUCCEEDED, actor="reconciler", cause=error["message"])
+    else:
+        state = S.REJECTED if error["family"] == "data" else S.FAILED
+        transition(session, submission, state, actor="reconciler", cause=error["message"])
+
+
+def summarize(
+    points: Sequence[CurvePoint] | Sequence[Point],
+    note: str = "",
+    duration_seconds: float | None = None,
+) -> Json:
+    """The figures of a curve with at least one point, as ``Submission.result`` keeps them."""
+    last = points[-1]
+    return {
+        "alc": last.alc,
+        "nauc": last.nauc,
+        "accuracy": last.accuracy,
+        "points": len(points),
+        "first_prediction_seconds": points[0].seconds,
+        "duration_seconds": duration_seconds,
+        "note": note,
+    }
+
+
+def end_canceled(session: Session, submission: Submission) -> None:
+    """Nothing of the submission is at work any more."""
+    transition(session, submission, S.CANCELED, actor="account", cause="Canceled.")
+
+
+def end_expired(session: Session, submission: Submission) -> None:
+    """The submission has waited for longer than the operator allows."""
+    transition(
+        session,
+        submission,
+        S.EXPIRED,
+        actor="reconciler",
+        cause="No slot became free in time. Submit again when the queue is shorter.",
+    )
+
+
+def end_run(run: Run, state: RunState, end: End, message: str) -> None:
     """Record a run's outcome; from here on its token opens nothing."""
     run.state = state
-    run.outcome = {"end": end, "message": message}
+    run.outcome = {"end": end.value, "message": message}
     run.ended_at = utc_now()

@@ -1,0 +1,269 @@
+"""Runs on this machine: a folder and a supervisor process each, no server to install.
+
+The supervisor lives in its own session and outlives us. Nothing about a run is kept in our memory:
+after a restart the folders and the locks that supervisors hold on them say all there is to know.
+"""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Collection
+from datetime import datetime
+from pathlib import Path
+
+import psutil
+
+from autodl.errors import PlatformError
+from service.executors.base import Capabilities, End, Observation, Phase, RunSpec
+from service.models import RunKind
+from service.settings import Settings, inherited_environment
+from service.worker import supervisor
+from service.worker.program import Task, read_guest_log
+from service.worker.publish import PublishTask
+from service.worker.report import ReportTo
+from service.worker.score import ScoreTask
+from service.worker.solve import SolveTask
+from service.worker.stage import StageTask
+
+START_SECONDS = 30.0  # for a supervisor to write its first status
+PATIENCE_SECONDS = 6.0  # for a supervisor to end its run when asked
+PROGRAMS = {
+    name: [sys.executable, "-P", "-m", f"service.worker.{name}"]
+    for name in ("stage", "solve", "score", "publish")
+}
+
+
+class LocalExecutor:
+    """See ``Executor``. ``programs`` are the command lines that a run's task files are given to."""
+
+    name = "local"
+
+    def __init__(self, settings: Settings, programs: dict[str, list[str]] | None = None) -> None:
+        self.settings = settings
+        self.root = settings.data / "runs"
+        self.programs = programs or PROGRAMS
+        self._children: list[subprocess.Popen[bytes]] = []
+
+    def capabilities(self) -> Capabilities:
+        """One solving run a GPU, or one on the processor; one check beside them."""
+        gpus = len(self.settings.gpu_slots)
+        return Capabilities(
+            slots={RunKind.CHECK: 1, RunKind.SOLVE: max(1, gpus)},
+            isolation="process",
+            gpus=gpus,
+            enforced=frozenset({"time"}),
+        )
+
+    def ensure(self, spec: RunSpec) -> None:
+        """Start the run's supervisor, unless it was started before."""
+        folder = self.root / spec.run_id
+        if supervisor.read_status(folder) is not None or self._is_supervised(folder):
+            return
+        gpu = self._find_gpu(spec) if spec.kind is RunKind.SOLVE else None
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        for name, told in self._tasks(spec, folder, gpu).items():
+            _write_private(folder / f"{name}.json", told.model_dump_json())
+        task = supervisor.SupervisorTask(
+            run_id=spec.run_id,
+            kind=spec.kind,
+            gpu=gpu,
+            programs=self.programs,
+            limits=_limits(spec),
+            environment=self._environment(spec, folder, gpu),
+        )
+        _write_private(folder / "supervisor.json", task.model_dump_json())
+        with (folder / "supervisor.log").open("ab") as log:
+            child = subprocess.Popen(
+                [sys.executable, "-P", "-m", supervisor.__name__, str(folder / "supervisor.json")],
+                env=task.environment,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
+        self._children.append(child)
+
+    def observe(self, run_ids: Collection[str]) -> list[Observation]:
+        """Read every status file, and see whose supervisor lives."""
+        self._children = [child for child in self._children if child.poll() is None]
+        return [self._observe(run_id) for run_id in {*run_ids, *self._held()}]
+
+    def cancel(self, run_id: str) -> None:
+        """Ask the supervisor; later, or where it is dead, end every process of the run."""
+        folder = self.root / run_id
+        if not folder.is_dir():
+            return
+        wanted = folder / "cancel"
+        if not wanted.exists():
+            wanted.touch()
+        status = supervisor.read_status(folder)
+        if self._is_supervised(folder):
+            if time.time() - wanted.stat().st_mtime < PATIENCE_SECONDS:
+                if status is not None:
+                    _end(status.pid, kill=False)
+                return
+            if status is not None:
+                _end(status.pid, kill=True)
+        for process in psutil.process_iter():
+            if Path(_environment_of(process).get("TMPDIR", "/")).is_relative_to(folder):
+                _end(process.pid, kill=True)
+
+    def forget(self, run_id: str) -> None:
+        """Remove the run's folder; one still at work is ended, and removed when asked again."""
+        folder = self.root / run_id
+        if folder.is_dir() and self._is_supervised(folder):
+            self.cancel(run_id)
+        elif folder.is_dir():
+            shutil.rmtree(folder)
+
+    def logs(self, run_id: str, tail_bytes: int) -> bytes:
+        """The end of the solution's output, which only grows."""
+        return read_guest_log(self.root / run_id / "output")[-tail_bytes:]
+
+    def _held(self) -> list[str]:
+        return [p.name for p in self.root.iterdir()] if self.root.is_dir() else []
+
+    def _is_supervised(self, folder: Path) -> bool:
+        if not folder.is_dir():
+            return False
+        with supervisor.hold(folder) as held:
+            return not held
+
+    def _observe(self, run_id: str) -> Observation:
+        folder = self.root / run_id
+        lives = self._is_supervised(folder)  # asked first: one that ends now has written its end
+        status = supervisor.read_status(folder)
+        if status is None:
+            task = folder / "supervisor.json"
+            fresh = task.exists() and time.time() - task.stat().st_mtime < START_SECONDS
+            phase = Phase.STARTING if lives or fresh else Phase.ABSENT
+            return Observation(run_id=run_id, phase=phase, where="this machine")
+        observation = Observation(
+            run_id=run_id,
+            phase=status.phase,
+            end=status.end,
+            started_at=datetime.fromisoformat(status.started_at),
+            message=status.message,
+            where=f"process {status.pid} of this machine",
+        )
+        if lives or status.phase is Phase.ENDED:
+            return observation
+        if (folder / "cancel").exists():
+            return observation.model_copy(update={"phase": Phase.ENDED, "end": End.CANCELED})
+        return observation.model_copy(
+            update={"phase": Phase.ABSENT, "message": "The run's supervisor died."}
+        )
+
+    def _find_gpu(self, spec: RunSpec) -> str | None:
+        """A free GPU; ``PlatformError`` (``no-free-slot``) when each slot has its run."""
+        taken: list[str | None] = []
+        for observation in self.observe(()):
+            folder = self.root / observation.run_id
+            if observation.run_id == spec.run_id or observation.phase is Phase.ENDED:
+                continue
+            if (folder / "supervisor.json").exists():
+                text = (folder / "supervisor.json").read_bytes()
+                other = supervisor.SupervisorTask.model_validate_json(text)
+                taken += [other.gpu] if other.kind is RunKind.SOLVE else []
+        slots: tuple[str | None, ...] = self.settings.gpu_slots or (None,)
+        free = [slot for slot in slots if slot not in taken]
+        if not free:
+            raise PlatformError("no-free-slot", "Every slot of this machine is taken.")
+        return free[0]
+
+    def _environment(self, spec: RunSpec, folder: Path, gpu: str | None) -> dict[str, str]:
+        return {
+            **inherited_environment(),
+            "TMPDIR": str(folder / "tmp"),  # by which a process is known to be the run's
+            "CUDA_VISIBLE_DEVICES": gpu or "",
+        }
+
+    def _tasks(self, spec: RunSpec, folder: Path, gpu: str | None) -> dict[str, Task]:
+        """What each program is told: ``solve`` neither the labels' place nor the way to report."""
+        kind, solving = spec.kind.value, spec.kind is RunKind.SOLVE
+        bundle = folder / ("public" if solving else "bundle")
+        report_to = ReportTo(
+            run_id=spec.run_id,
+            token=spec.publish.token,
+            database_url=self.settings.effective_database_url,
+            storage=self.settings.effective_storage,
+            prefix=spec.publish.prefix,
+        )
+
+        def result(name: str) -> Path:
+            return folder / f"{name}.result.json"
+
+        return {
+            "stage": StageTask(
+                kind=kind,
+                result=result("stage"),
+                url=spec.stage.url,
+                size_bytes=spec.stage.size_bytes,
+                sha256=spec.stage.sha256,
+                bundle=bundle,
+                labels=folder / "labels" if solving else None,
+            ),
+            "solve": SolveTask(
+                kind=kind,
+                result=result("solve"),
+                bundle=bundle,
+                output=folder / "output",
+                solution=self.settings.get_solution(spec.solve.solution) if solving else None,
+                budget_seconds=spec.solve.budget_seconds,
+                construction_seconds=spec.solve.construction_seconds,
+                gpu=gpu,
+            ),
+            "score": ScoreTask(
+                kind=kind,
+                result=result("score"),
+                labels=folder / "labels",
+                output=folder / "output",
+                curve=folder / "curve.json",
+                over=folder / "over",
+                budget_seconds=spec.solve.budget_seconds,
+                report_to=report_to,
+            ),
+            "publish": PublishTask(
+                kind=kind,
+                result=result("publish"),
+                folder=folder,
+                bundle=bundle,
+                output=folder / "output",
+                curve=folder / "curve.json",
+                budget_seconds=spec.solve.budget_seconds,
+                report_to=report_to,
+            ),
+        }
+
+
+def _limits(spec: RunSpec) -> dict[str, float]:
+    solving = spec.kind is RunKind.SOLVE
+    return {
+        "stage": spec.stage.limit_seconds,
+        "solve": spec.solve.limit_seconds if solving else spec.solve.check_seconds,
+        "score": spec.publish.limit_seconds,
+        "publish": spec.publish.limit_seconds,
+    }
+
+
+def _write_private(path: Path, text: str) -> None:
+    path.touch(mode=0o600)
+    path.write_text(text, encoding="utf-8")
+
+
+def _environment_of(process: psutil.Process) -> dict[str, str]:
+    try:
+        return process.environ()
+    except (psutil.Error, OSError):
+        return {}  # gone, or another user's
+
+
+def _end(pid: int, *, kill: bool) -> None:
+    try:
+        process = psutil.Process(pid)
+        process.kill() if kill else process.terminate()
+    except psutil.NoSuchProcess:
+        return

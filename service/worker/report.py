@@ -1,0 +1,84 @@
+"""How a run's own programs report: past the fence, into the database.
+
+The only door from a run to the state. A program far from the database would report over HTTP with
+the same calls; the token and what it opens stay as they are.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+from pydantic import BaseModel, ConfigDict, Field
+from sqlalchemy.orm import Session
+
+from autodl.errors import PlatformError
+from service.db import Database
+from service.storage import Storage, open_storage
+from service.submissions import service
+from service.worker.program import Json
+
+PATIENCE_SECONDS = 120.0  # with a database that does not answer
+PAUSE_SECONDS = 0.5
+
+
+class ReportTo(BaseModel):
+    """Where a run's results go, and the token that opens the door to them."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    run_id: str
+    token: str = Field(repr=False)
+    database_url: str = Field(repr=False)
+    storage: str
+    prefix: str
+
+
+class Reporter:
+    """Reports of one run. Each call may be repeated without harm.
+
+    Each raises ``PlatformError``: ``run-superseded`` when the run may no longer write,
+    ``database-unavailable`` when the database stayed away for two minutes.
+    """
+
+    def __init__(self, to: ReportTo) -> None:
+        self.to = to
+        self.storage: Storage = open_storage(to.storage)
+        self._database = Database(to.database_url)
+
+    def key(self, path: str) -> str:
+        """The storage key of one of the run's artefacts."""
+        return f"{self.to.prefix}/{path}"
+
+    def point(self, point: Json) -> None:
+        """A prediction was scored."""
+        self._write(lambda s: service.record_point(s, self.to.run_id, self.to.token, point))
+
+    def scoring(self) -> None:
+        """The solution has stopped."""
+        self._write(lambda s: service.begin_scoring(s, self.to.run_id, self.to.token))
+
+    def check_ended(self, report: Json, error: Json | None) -> None:
+        """The data were checked; the run has ended."""
+        self._write(lambda s: service.finish_check(s, self.to.run_id, self.to.token, report, error))
+
+    def solve_ended(self, result: Json | None, error: Json | None) -> None:
+        """The results are stored; the run has ended."""
+        self._write(
+            lambda s: service.finish_solve(
+                s, self.to.run_id, self.to.token, result=result, error=error
+            )
+        )
+
+    def _write(self, change: Callable[[Session], None]) -> None:
+        deadline = time.monotonic() + PATIENCE_SECONDS
+        while True:
+            try:
+                with self._database.write() as session:
+                    change(session)
+            except PlatformError as error:
+                if error.code != "database-unavailable" or time.monotonic() > deadline:
+                    raise
+                time.sleep(PAUSE_SECONDS)
+            else:
+                return

@@ -1,0 +1,233 @@
+"""One run on this machine: starts its programs in order, minds their time, and writes what it sees.
+
+``python -m service.worker.supervisor TASK`` lives in a session of its own, so a service that is
+killed or restarted finds it again: while it lives it holds a lock on its run's folder, and
+``status.json`` there always says how far it is. Nothing that a program starts outlives it.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import signal
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from pydantic import BaseModel
+
+from autodl.processes import BoundedLog, ProcessTree
+from service.executors.base import End, Phase
+from service.models import RunKind, utc_now
+from service.worker.program import read_json, write_json
+
+LOG_BYTES = 2 * 1024 * 1024  # kept of each program's output: the beginning and the end
+GRACE_SECONDS = 2.0  # between TERM and KILL
+MARGIN_SECONDS = 30.0  # over a program's own clock, before we use force
+SCORE_STARTS = 3
+POLL_SECONDS = 0.05
+
+
+class SupervisorTask(BaseModel):
+    """What to run, and how long each program may take."""
+
+    run_id: str
+    kind: RunKind
+    gpu: str | None
+    programs: dict[str, list[str]]  #: command lines of stage, solve, score, publish
+    limits: dict[str, float]  #: seconds
+    environment: dict[str, str]
+
+
+class ProgramEnd(BaseModel):
+    """How a program ended; a negative ``exit_code`` is the signal that ended it."""
+
+    exit_code: int
+    seconds: float
+    timed_out: bool = False
+
+
+class Status(BaseModel):
+    """``status.json``: written by the supervisor, read by the executor and by ``publish``."""
+
+    pid: int
+    phase: Phase
+    message: str
+    started_at: str
+    end: End | None = None
+    programs: dict[str, ProgramEnd] = {}
+
+
+def read_status(folder: Path) -> Status | None:
+    """The newest status of the run in this folder; ``None`` before the first."""
+    value = read_json(folder / "status.json")
+    return None if value is None else Status.model_validate(value)
+
+
+class Interrupted(Exception):  # noqa: N818 it is no error
+    """We were asked to stop."""
+
+
+class Program:
+    """One program at work."""
+
+    def __init__(self, name: str, task: SupervisorTask, folder: Path, log: str) -> None:
+        self.name = name
+        self.tree = ProcessTree()
+        command = [*task.programs[name], str(folder / f"{name}.json")]
+        self._pipe = self.tree.start(command, task.environment, folder)
+        self._started = time.monotonic()
+        self._log = BoundedLog(self._pipe, folder / "logs" / log, LOG_BYTES)
+        self._log.start()
+
+    @property
+    def seconds(self) -> float:
+        """Since its start."""
+        return round(time.monotonic() - self._started, 3)
+
+    def is_over(self) -> bool:
+        """Whether the program itself has ended; what it started may live."""
+        return self.tree.root.poll() is not None
+
+    def close(self, timed_out: bool) -> ProgramEnd:
+        """End what the program left behind, and say how it ended itself."""
+        seconds = self.seconds
+        self.tree.end(GRACE_SECONDS)
+        code = self.tree.root.wait(GRACE_SECONDS)
+        self._log.close()
+        self._pipe.close()
+        return ProgramEnd(exit_code=code, seconds=seconds, timed_out=timed_out)
+
+
+class Supervisor:
+    """The run in ``folder``."""
+
+    def __init__(self, folder: Path, task: SupervisorTask) -> None:
+        self.folder = folder
+        self.task = task
+        self.interrupted = False
+        self._running: list[Program] = []  # oldest first, whose tree has the others in it
+        self.status = Status(
+            pid=os.getpid(),
+            phase=Phase.RUNNING,
+            message="Starting.",
+            started_at=utc_now().isoformat(),
+        )
+
+    def run(self) -> None:
+        """Every program in turn; always ends with a status that says how it went."""
+        signal.signal(signal.SIGTERM, self._interrupt)
+        for name in ("logs", "tmp"):
+            (self.folder / name).mkdir(exist_ok=True)
+        try:
+            self._run_steps()
+            end, message = self._judge()
+        except Interrupted:
+            wanted = (self.folder / "cancel").exists()
+            end, message = (End.CANCELED if wanted else End.KILLED), "The run was ended early."
+            for program in self._running:
+                program.tree.end(GRACE_SECONDS)
+        self._write(phase=Phase.ENDED, end=end, message=message)
+
+    def _run_steps(self) -> None:
+        self._write(message="Fetching and unpacking the data.")
+        if self._run("stage"):
+            if self.task.kind is RunKind.CHECK:
+                self._write(message="Checking the data.")
+                self._run("solve")
+            else:
+                self._solve_and_score()
+        self._write(message="Storing the results.")
+        self._run("publish")
+
+    def _solve_and_score(self) -> None:
+        """Score beside the solution; a scorer that died goes on when the solution has stopped."""
+        self._write(message="The solution is learning.")
+        score = self._start("score")
+        self._run("solve")
+        (self.folder / "over").touch()
+        self._write(message="Scoring the last predictions.")
+        scored = self._finish(score)
+        for number in range(2, SCORE_STARTS + 1):
+            if not scored:
+                scored = self._finish(self._start("score", f"score-{number}.log"))
+
+    def _run(self, name: str) -> bool:
+        return self._finish(self._start(name))
+
+    def _start(self, name: str, log: str | None = None) -> Program:
+        program = Program(name, self.task, self.folder, log or f"{name}.log")
+        self._running.append(program)
+        return program
+
+    def _finish(self, program: Program) -> bool:
+        """Wait until the program ends or has had its time, then end what it left behind."""
+        limit = program.seconds + self.task.limits[program.name] + MARGIN_SECONDS
+        timed_out = False
+        while not program.is_over() and not timed_out:
+            if self.interrupted:
+                raise Interrupted
+            time.sleep(POLL_SECONDS)
+            timed_out = program.seconds > limit
+        end = program.close(timed_out)
+        self._running.remove(program)
+        self._write(programs=self.status.programs | {program.name: end})
+        return end.exit_code == 0
+
+    def _judge(self) -> tuple[End, str]:
+        """``publish`` recorded the outcome, whatever it was; or we failed."""
+        publish = self.status.programs["publish"]
+        if publish.exit_code == 0:
+            return End.OK, "The outcome is recorded."
+        error = (read_json(self.folder / "publish.result.json") or {}).get("error")
+        how = "took too long" if publish.timed_out else f"ended with code {publish.exit_code}"
+        return End.INFRA, error["message"] if error else f"Storing the results {how}."
+
+    def _interrupt(self, _number: int, _frame: object) -> None:
+        self.interrupted = True
+
+    def _write(self, **changes: object) -> None:
+        self.status = self.status.model_copy(update=changes)
+        write_json(self.folder / "status.json", self.status.model_dump(mode="json"))
+
+
+@contextmanager
+def hold(folder: Path, patience_seconds: float = 0.0) -> Iterator[bool]:
+    """Hold the run's lock for the block; ``False`` when its supervisor does.
+
+    The system releases it with the process, however that dies, and no clock or reused process id
+    can mislead it.
+    """
+    descriptor = os.open(folder / "lock", os.O_RDWR | os.O_CREAT, 0o600)
+    deadline = time.monotonic() + patience_seconds
+    try:
+        while True:
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                if time.monotonic() >= deadline:
+                    yield False
+                    return
+                time.sleep(0.02)
+            else:
+                yield True
+                return
+    finally:
+        os.close(descriptor)
+
+
+def main() -> None:
+    """Supervise the run whose task is named, unless somebody does."""
+    path = Path(sys.argv[1])
+    task = SupervisorTask.model_validate_json(path.read_bytes())
+    # The executor's own look at the lock is short; a supervisor that holds it stays.
+    with hold(path.parent, patience_seconds=1.0) as held:
+        # A run is never begun twice: what a dead supervisor left is for the reconciler to judge.
+        if held and read_status(path.parent) is None:
+            Supervisor(path.parent, task).run()
+
+
+if __name__ == "__main__":
+    main()
