@@ -296,8 +296,10 @@ def main() -> None:
     database = Database(settings.effective_database_url)
     migrate(database)
     storage = open_storage(settings.effective_storage)
-    with reconciling(settings, database, storage, LocalExecutor(settings)):
-        signal.sigwait({signal.SIGTERM, signal.SIGINT})
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    Reconciler(settings, database, storage, LocalExecutor(settings)).run(stop)
 
 
 if __name__ == "__main__":

@@ -86,14 +86,10 @@ def find_error(task: PublishTask) -> Json | None:
         result = _read_result(task, name)
         if not result:
             return describe_error(_explain_death(name, task))
-        if result["error"] is not None:
-            error: Json = result["error"]
+        error: Json | None = result["error"] or (result["value"] or {}).get("error")
+        if error is not None:
             return error
-    outcome: Json = result["value"] or {"code": None}  # of the last, which is ``solve``
-    if outcome["code"] is None:
-        return None
-    kind = BundleError if outcome["end"] == "data_error" else SolutionError
-    return describe_error(kind(outcome["code"], outcome["message"], hint=outcome["hint"]))
+    return None
 
 
 def _read_result(task: PublishTask, name: str) -> Json:

@@ -7,7 +7,6 @@ under the hard clock, and what that prints goes to ``log.txt`` in its output.
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from pathlib import Path
 
 from autodl.check import check
@@ -45,7 +44,7 @@ def solve(task: SolveTask) -> Json | None:
         gpu=task.gpu,
         limits=Limits(log_bytes=LOG_BYTES),
     )
-    return asdict(outcome)
+    return outcome.to_json()
 
 
 if __name__ == "__main__":
