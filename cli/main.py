@@ -13,6 +13,7 @@ from typing import Annotated
 import typer
 
 from autodl.errors import AutoDLError
+from cli import remote, serve
 
 # By the name of an error's class, nearest first, so that no error's module need be loaded to ask.
 EXIT_CODES = {
@@ -56,6 +57,10 @@ def _options(
 ) -> None:
     # `main` looks for --debug itself, because a failure leaves no context behind.
     return
+
+
+for module in (remote, serve):
+    module.register(app)
 
 
 def exit_code(error: AutoDLError) -> int:

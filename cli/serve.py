@@ -1,0 +1,156 @@
+"""``autodl serve``: the service on this machine, with the loop that gives submissions a run."""
+
+from __future__ import annotations
+
+import json
+import signal
+import socket
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from autodl.errors import UsageError
+
+if TYPE_CHECKING:
+    import uvicorn
+    from fastapi import FastAPI
+
+    from service.settings import Settings
+
+GRACE_SECONDS = 5
+
+
+def register(app: typer.Typer) -> None:
+    """Add the verb."""
+    app.command()(serve)
+
+
+def serve(
+    host: Annotated[str | None, typer.Option(help="Where to listen.")] = None,
+    port: Annotated[int | None, typer.Option(help="0 takes a free one.")] = None,
+    data: Annotated[Path | None, typer.Option(help="Where everything is kept.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the addresses as JSON.")] = False,
+) -> None:
+    """Start the service and print its address; Ctrl-C ends it, and runs go on.
+
+    Without an option, AUTODL_HOST, AUTODL_PORT and AUTODL_DATA count.
+    """
+    settings = _read_settings(host=host, port=port, data=data)
+    with _listen(settings.host, settings.port) as listener:
+        from service import log
+        from service.app import TOKEN_FILE, create_app, prepare
+        from service.executors.local import LocalExecutor
+        from service.reconciler import reconciling
+
+        log.configure(settings.log_format)
+        token_file = settings.data / TOKEN_FILE
+        is_first = not token_file.exists()
+        app = create_app(settings, LocalExecutor(settings))
+        context = app.state.context
+        token = prepare(context)
+        address = _address(settings.host, listener.getsockname()[1])
+        links = {
+            "url": address,
+            "login_url": f"{address}/login?code={_login_code(app, token)}",
+            "data": str(settings.data),
+        }
+        with reconciling(settings, context.database, context.storage, context.executor):
+            _make_server(app, lambda: _announce(links, token if is_first else None, as_json)).run(
+                sockets=[listener]
+            )
+
+
+def _read_settings(**options: Any) -> Settings:
+    from pydantic import ValidationError
+
+    from service.settings import Settings
+
+    try:
+        return Settings(**{key: value for key, value in options.items() if value is not None})
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = "_".join(str(part) for part in first["loc"])
+        raise UsageError(
+            "setting-invalid",
+            f"The setting {name}: {first['msg']}.",
+            hint=f"It comes from an option or from AUTODL_{name.upper()}.",
+        ) from error
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        return socket.create_server((host, port), family=family)
+    except OSError as error:
+        raise UsageError(
+            "address-unavailable",
+            f"The service cannot listen on {host}, port {port}: {error.strerror or error}.",
+            hint="Another program, perhaps this service, has it; take another with --port.",
+        ) from error
+
+
+def _address(host: str, port: int) -> str:
+    shown = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(host, host)  # noqa: S104 only compared
+    return f"http://{f'[{shown}]' if ':' in shown and shown[0] != '[' else shown}:{port}"
+
+
+def _login_code(app: FastAPI, token: str) -> str:
+    from service import auth
+
+    with app.state.context.database.read() as session:
+        row = auth.find_token(session, token)
+    assert row is not None, "the token was just made sure of"
+    code: str = app.state.context.sessions.sign("login", row.id, auth.LOGIN_LINK_SECONDS)
+    return code
+
+
+def _announce(links: dict[str, str], new_token: str | None, as_json: bool) -> None:
+    if as_json:
+        typer.echo(json.dumps(links))
+        return
+    typer.echo(f"AutoDL Self-Service is at {links['url']}")
+    typer.echo(f"Log in, within an hour:   {links['login_url']}")
+    if new_token:
+        typer.echo(f"Your token, for clients:  {new_token}")
+    typer.echo(f"It is kept in             {Path(links['data']) / 'token'}")
+    typer.echo("Ctrl-C ends the service. Runs go on and are taken up again at the next start.")
+
+
+def _make_server(app: FastAPI, on_ready: Callable[[], None]) -> uvicorn.Server:
+    import uvicorn
+
+    class Server(uvicorn.Server):
+        """Tells when it is ready, and ends open event streams when it is told to stop."""
+
+        async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+            await super().startup(sockets)
+            on_ready()
+
+        def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+            app.state.context.stopping.set()
+            super().handle_exit(sig, frame)
+
+        @contextmanager
+        def capture_signals(self) -> Iterator[None]:
+            # The original raises the signal again in the end, when we still have a loop to stop.
+            signals = (signal.SIGINT, signal.SIGTERM)
+            before = [(number, signal.signal(number, self.handle_exit)) for number in signals]
+            try:
+                yield
+            finally:
+                for number, handler in before:
+                    signal.signal(number, handler)
+
+    return Server(
+        uvicorn.Config(
+            app,
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            timeout_graceful_shutdown=GRACE_SECONDS,
+        )
+    )
