@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 import signal
 import socket
 from collections.abc import Callable, Iterator
@@ -88,9 +90,14 @@ def _listen(host: str, port: int) -> socket.socket:
     except OSError as error:
         raise UsageError(
             "address-unavailable",
-            f"The service cannot listen on {host}, port {port}: {error.strerror or error}.",
+            f"The service cannot listen on {host}, port {port}: {_explain(error)}.",
             hint="Another program, perhaps this service, has it; take another with --port.",
         ) from error
+
+
+def _explain(error: OSError) -> str:
+    known = error.errno in errno.errorcode
+    return os.strerror(error.errno).lower() if error.errno and known else "no such host"
 
 
 def _address(host: str, port: int) -> str:

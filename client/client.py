@@ -51,6 +51,7 @@ class Client:
         timeout_seconds: float = 30.0,
         transport: httpx2.BaseTransport | None = None,
     ) -> None:
+        self._stream_timeout = httpx2.Timeout(timeout_seconds, read=HEARTBEAT_SECONDS)
         self._http = httpx2.Client(
             base_url=url,
             headers={"Authorization": f"Bearer {token}", "Accept": "application/json"},
@@ -196,9 +197,8 @@ class Client:
 
     def _stream(self, submission_id: str, last_event_id: str | None) -> Iterator[Event]:
         headers = {"Last-Event-ID": last_event_id} if last_event_id else {}
-        timeout = httpx2.Timeout(self._http.timeout, read=HEARTBEAT_SECONDS)
         with self._http.sse(
-            _path(submission_id, "events"), headers=headers, timeout=timeout
+            _path(submission_id, "events"), headers=headers, timeout=self._stream_timeout
         ) as source:
             _check(source.response)
             for event in source:
