@@ -18,8 +18,11 @@ from numpy.typing import NDArray
 
 from autodl.decode import decode_labels, decode_tensor
 from autodl.errors import BundleError
+from autodl.matrix import MatrixSource
 from autodl.metadata import METADATA_NAME, DataSpecification, Format, MatrixSpec, read_metadata
 from autodl.records import Example, RecordFile, decode_example
+from autodl.speech import SpeechSource
+from autodl.text import TextSource
 
 Floats = NDArray[np.float32]
 
@@ -273,8 +276,15 @@ def concatenate(first: Dataset, second: Dataset) -> Dataset:
 
 
 def open_subset(path: Path) -> Dataset:
-    """The subset at ``path``: a folder of TFRecord shards with its metadata.
+    """The subset that a bundle names: a folder of TFRecord shards with its metadata, or a file of
+    the AutoSpeech (``.pkl``), AutoNLP (``.data`` with a ``meta.json``) or AutoML layout.
 
-    Raises BundleError when files are missing or their framing is broken.
+    Raises BundleError when files are missing or cannot be understood.
     """
-    return Dataset(RecordSource(path))
+    if path.is_dir():
+        return Dataset(RecordSource(path))
+    if path.suffix == ".pkl":
+        return Dataset(SpeechSource(path))
+    if path.with_name("meta.json").is_file():
+        return Dataset(TextSource(path))
+    return Dataset(MatrixSource(path))

@@ -90,7 +90,7 @@ def _dense(example: Example, spec: DataSpecification, matrix: MatrixSpec) -> Flo
             hint="Set row_count, col_count and num_channels in metadata.textproto.",
         )
     steps = example.dense
-    if not len(steps):
+    if steps is None:
         raise BundleError(
             "dense-missing", "The record has no feature list 0_dense_input.", hint=_AGAIN
         )

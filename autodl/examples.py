@@ -47,14 +47,15 @@ class Example:
     """One record, not yet decoded to a tensor.
 
     ``label_index`` int64 (k,) and ``label_score`` float32 (k,) are the positive labels. Of
-    ``dense`` (an array per time step, or one array of shape (steps, values)), ``compressed`` (an
-    encoded image per time step) and ``sparse``, the one that the metadata's format names is used.
+    ``dense`` (an array per time step, or one array of shape (steps, values); None if absent),
+    ``compressed`` (an encoded image per time step) and ``sparse``, the one that the metadata's
+    format names is used.
     """
 
     id: int | None = None
     label_index: Ints = field(default_factory=_no_ints)
     label_score: Floats = field(default_factory=_no_floats)
-    dense: Steps = ()
+    dense: Steps | None = None
     compressed: Sequence[bytes] = ()
     sparse: SparseValues | None = None
 
@@ -72,7 +73,7 @@ def decode_example(payload: bytes, file: str | None = None, record: int | None =
         label = decode_context(message.context.feature)
         return Example(
             *label,
-            dense=_decode_dense(lists[_DENSE]) if _DENSE in lists else (),
+            dense=_decode_dense(lists[_DENSE]) if _DENSE in lists else None,
             compressed=_decode_frames(lists[_COMPRESSED]) if _COMPRESSED in lists else (),
             sparse=_decode_sparse(lists),
         )
@@ -117,7 +118,7 @@ def encode_example(example: Example) -> bytes:
         scores.value.append(np.asarray(example.label_score, "<f4").tobytes())
     context["label_index"].int64_list.SetInParent()
     lists = message.feature_lists.feature_list
-    if len(example.dense):
+    if example.dense is not None:
         lists[_DENSE] = _encode_dense(example.dense)
     if example.compressed:
         lists[_COMPRESSED] = _encode_frames(example.compressed)
@@ -215,14 +216,19 @@ def _decode_sparse(lists: Mapping[str, bytes]) -> SparseValues | None:
 
 
 def _encode_dense(steps: Steps) -> bytes:
-    arrays = [np.asarray(step, "<f4").reshape(-1) for step in steps]
-    if len({len(a) for a in arrays}) == 1 and len(arrays[0]):
-        head = np.frombuffer(_step_head(4 * len(arrays[0])), np.uint8)
-        table = np.empty((len(arrays), len(head) + 4 * len(arrays[0])), np.uint8)
-        table[:, : len(head)] = head
-        table[:, len(head) :] = np.stack(arrays).view(np.uint8)
-        return table.tobytes()
-    return b"".join(_step_head(a.nbytes) + a.tobytes() for a in arrays)
+    if not len(steps):
+        return b""
+    arrays = steps
+    if not isinstance(steps, np.ndarray):
+        arrays = [np.asarray(step, "<f4").reshape(-1) for step in steps]
+        if len({len(array) for array in arrays}) > 1:
+            return b"".join(_step_head(array.nbytes) + array.tobytes() for array in arrays)
+    values = np.ascontiguousarray(arrays, "<f4").reshape(len(steps), -1)
+    head = np.frombuffer(_step_head(4 * values.shape[1]), np.uint8)
+    table = np.empty((len(values), len(head) + 4 * values.shape[1]), np.uint8)
+    table[:, : len(head)] = head
+    table[:, len(head) :] = values.view(np.uint8)
+    return table.tobytes()
 
 
 def _step_head(size: int) -> bytes:

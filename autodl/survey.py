@@ -206,8 +206,16 @@ def _require_columns(sparse: SparseValues, col_count: int, channels: int) -> Non
 def _odd_values(
     tensor: NDArray[np.float32], spec: DataSpecification, file: str, record: int
 ) -> Iterator[Finding]:
-    finite = np.isfinite(tensor)
-    if finite.all():
+    if not tensor.size and spec.domain != "tabular":
+        yield Finding(
+            "example-empty",
+            "warning",
+            "The example has no time steps.",
+            "Leave out examples without content; solutions may not expect them.",
+            file,
+            record,
+        )
+    if np.isfinite(tensor).all():
         return
     if np.isinf(tensor).any():
         yield Finding(
