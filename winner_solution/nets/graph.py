@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from .backbone import Backbone, Convolution
 
 MAP_STRIDE = 32
-OPSET = 17
+OPSET = 18
 IR_VERSION = 10
 
 
@@ -30,9 +30,9 @@ class _Graph:
         self.nodes: list[onnx.NodeProto] = []
         self.constants: list[onnx.TensorProto] = []
 
-    def constant(self, values: ArrayLike) -> str:
+    def constant(self, values: ArrayLike, dtype: type[np.generic] = np.float32) -> str:
         name = f"c{len(self.constants)}"
-        self.constants.append(numpy_helper.from_array(np.asarray(values, np.float32), name))
+        self.constants.append(numpy_helper.from_array(np.asarray(values, dtype), name))
         return name
 
     def add(self, operator: str, *inputs: str, **attributes: Any) -> str:
@@ -50,19 +50,31 @@ class _Graph:
         zero, six = self.constant(0), self.constant(6)
         return self.add("Clip", y, zero, six)
 
+    def serialize(self, output: str) -> bytes:
+        shape: list[str | int | None] = ["n", "height", "width", 3]
+        inputs = [helper.make_tensor_value_info("pixels", TensorProto.UINT8, shape)]
+        outputs = [helper.make_tensor_value_info(output, TensorProto.FLOAT, ["n", None])]
+        body = helper.make_graph(self.nodes, "features", inputs, outputs, self.constants)
+        opset = helper.make_opsetid("", OPSET)
+        model = helper.make_model(body, opset_imports=[opset], ir_version=IR_VERSION)
+        return bytes(model.SerializeToString())
 
-def image_features(backbone: Backbone, pixels: int) -> bytes:
-    """A serialized model: uint8 (n, pixels, pixels, 3) RGB -> float32 (n, features).
 
-    Raises ValueError unless `pixels` is a multiple of 32, so that the 2 x 2 grid has whole cells.
+def image_features(backbone: Backbone, height: int, width: int) -> bytes:
+    """A serialized model: uint8 (n, any height, any width, 3) RGB -> float32 (n, features).
+
+    Pictures are stretched to ``height`` x ``width`` inside. Raises ValueError unless both are
+    multiples of 32, so that the 2 x 2 grid has whole cells.
     """
-    if pixels <= 0 or pixels % MAP_STRIDE:
-        raise ValueError(f"{pixels} pixels: the side must be a multiple of {MAP_STRIDE}")
+    if min(height, width) <= 0 or height % MAP_STRIDE or width % MAP_STRIDE:
+        raise ValueError(f"{height} x {width}: the sides must be multiples of {MAP_STRIDE}")
     graph = _Graph()
     x = graph.add("Cast", "pixels", to=TensorProto.FLOAT)
     x = graph.add("Sub", x, graph.constant(backbone.mean))
     x = graph.add("Div", x, graph.constant(backbone.scale))
     x = graph.add("Transpose", x, perm=[0, 3, 1, 2])
+    size = graph.constant([height, width], np.int64)
+    x = graph.add("Resize", x, "", "", size, mode="linear", axes=[2, 3])
     x = graph.convolve(x, backbone.stem, backbone.padding)
     tap = x
     for i, block in enumerate(backbone.blocks):
@@ -74,12 +86,7 @@ def image_features(backbone: Backbone, pixels: int) -> bytes:
         x = graph.add("Add", x, y) if block.skip else y
     x = graph.convolve(x, backbone.head, backbone.padding)
     last = graph.add("Flatten", graph.add("GlobalAveragePool", x))
-    cell = [pixels // MAP_STRIDE] * 2
+    cell = [height // MAP_STRIDE, width // MAP_STRIDE]
     grid = graph.add("Flatten", graph.add("AveragePool", tap, kernel_shape=cell, strides=cell))
     features = graph.add("Concat", last, grid, axis=1)
-    inputs = [helper.make_tensor_value_info("pixels", TensorProto.UINT8, ["n", pixels, pixels, 3])]
-    outputs = [helper.make_tensor_value_info(features, TensorProto.FLOAT, ["n", None])]
-    body = helper.make_graph(graph.nodes, "features", inputs, outputs, graph.constants)
-    opset = helper.make_opsetid("", OPSET)
-    model = helper.make_model(body, opset_imports=[opset], ir_version=IR_VERSION)
-    return bytes(model.SerializeToString())
+    return graph.serialize(features)

@@ -45,17 +45,24 @@ class ImageNetwork:
     Raises WeightsError from the constructor when its weights or libraries are missing.
     """
 
-    def __init__(self, name: str, pixels: int, threads: int) -> None:
+    def __init__(self, name: str, height: int, width: int, threads: int) -> None:
         backbone = _backbone(name)
         try:
             from .graph import image_features
         except ImportError:
             raise WeightsError("onnx is not installed") from None
-        self.name, self.pixels = name, pixels
-        self._session = open_session(image_features(backbone, pixels), threads)
+        self._session = open_session(image_features(backbone, height, width), threads)
 
     def features(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """images: (n, pixels, pixels, 3) RGB -> (n, features)."""
-        batches = (images[i : i + BATCH] for i in range(0, len(images), BATCH))
+        """images: (n, any height, any width, channels) -> (n, features)."""
+        batches = (to_rgb(images[i : i + BATCH]) for i in range(0, len(images), BATCH))
         rows = [self._session.run(None, {"pixels": batch})[0] for batch in batches]
         return np.concatenate(rows).astype(np.float32, copy=False)
+
+
+def to_rgb(images: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """(n, h, w, channels) -> (n, h, w, 3): grey is repeated, what is beyond three is left out."""
+    channels = images.shape[-1]
+    if channels < 3:
+        return np.repeat(images[..., :1], 3, axis=-1)
+    return np.ascontiguousarray(images[..., :3])

@@ -14,7 +14,7 @@ from sklearn.datasets import load_sample_image
 
 from winner_solution.nets.backbone import Backbone, Block, Convolution
 from winner_solution.nets.graph import image_features
-from winner_solution.nets.runtime import ImageNetwork, open_session
+from winner_solution.nets.runtime import ImageNetwork, open_session, to_rgb
 from winner_solution.nets.torch_file import (
     LEGACY_MAGIC,
     LEGACY_VERSION,
@@ -142,7 +142,7 @@ def test_the_network_recognises_a_palace(name: str, classifier: str, pixels: int
     square = picture.crop((left, 0, left + side, side)).resize(
         (pixels, pixels), Image.Resampling.BICUBIC
     )
-    features = ImageNetwork(name, pixels, threads=1).features(np.asarray(square)[None])
+    features = ImageNetwork(name, pixels, pixels, threads=1).features(np.asarray(square)[None])
     tensors = read_torch(get(name))
     last = features[0, : tensors[f"{classifier}.weight"].shape[1]]
     logits = tensors[f"{classifier}.weight"] @ last + tensors[f"{classifier}.bias"]
@@ -165,7 +165,7 @@ def tiny_backbone(padding: Any) -> Backbone:
 
 @pytest.mark.parametrize("padding", ["symmetric", "same"])
 def test_features_do_not_depend_on_the_batch(padding: str) -> None:
-    session = open_session(image_features(tiny_backbone(padding), 64), threads=1)
+    session = open_session(image_features(tiny_backbone(padding), 64, 32), threads=1)
     images = np.random.default_rng(1).integers(0, 256, (3, 64, 64, 3), np.uint8)
     together = session.run(None, {"pixels": images})[0]
     alone = [session.run(None, {"pixels": images[i : i + 1]})[0] for i in range(3)]
@@ -175,5 +175,13 @@ def test_features_do_not_depend_on_the_batch(padding: str) -> None:
 
 @pytest.mark.parametrize("pixels", [0, -32, 48])
 def test_a_side_without_whole_cells_is_refused(pixels: int) -> None:
-    with pytest.raises(ValueError, match="multiple of 32"):
-        image_features(tiny_backbone("same"), pixels)
+    with pytest.raises(ValueError, match="multiples of 32"):
+        image_features(tiny_backbone("same"), 64, pixels)
+
+
+@pytest.mark.parametrize(
+    ("channels", "expected"), [(1, [0, 0, 0]), (2, [0, 0, 0]), (3, [0, 1, 2]), (5, [0, 1, 2])]
+)
+def test_any_number_of_channels_becomes_three(channels: int, expected: list[int]) -> None:
+    pixels = np.broadcast_to(np.arange(channels, dtype=np.uint8), (2, 4, 4, channels))
+    assert to_rgb(pixels)[0, 0, 0].tolist() == expected
