@@ -21,7 +21,7 @@ from typing import BinaryIO
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from autodl.errors import AutoDLError, BundleError, SolutionError
+from autodl.errors import BundleError, SolutionError
 
 Matrix = NDArray[np.float64]
 MAX_NUMBER_BYTES = 32  # what any program prints for one float64, and its separator
@@ -49,7 +49,13 @@ def read_labels(path: Path, output_size: int | None = None) -> Matrix:
         data = path.read_bytes()
     except FileNotFoundError as error:
         raise BundleError("labels-missing", "there are no test labels.", file=path.name) from error
-    labels = _read_matrix(data, path.name, BundleError, "labels")
+    labels = _parse(data)
+    if labels is None:
+        line, message = _find_fault(data)
+        hint = "Every line holds one number per class, separated by blanks."
+        raise BundleError("labels-malformed", message, hint=hint, file=path.name, line=line)
+    if labels.size == 0:
+        raise BundleError("labels-empty", "the file holds no labels.", file=path.name)
     if output_size is not None and labels.shape[1] != output_size:
         raise BundleError(
             "labels-width",
@@ -85,7 +91,10 @@ def read_predictions(path: Path, shape: tuple[int, ...] | None = None) -> Matrix
         ) from error
     if len(data) == limit:
         raise SolutionError("prediction-too-large", "the file is too large.", file=path.name)
-    values = _read_matrix(data, path.name, SolutionError, "prediction")
+    values = _parse(data)
+    if values is None:
+        line, message = _find_fault(data)
+        raise SolutionError("prediction-malformed", message, file=path.name, line=line)
     if shape is not None and values.shape != shape:
         raise SolutionError(
             "prediction-shape",
@@ -95,18 +104,14 @@ def read_predictions(path: Path, shape: tuple[int, ...] | None = None) -> Matrix
     return values
 
 
-def _read_matrix(data: bytes, file: str, error: type[AutoDLError], what: str) -> Matrix:
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", UserWarning)  # an empty file, told below
-            matrix = np.loadtxt(BytesIO(data), dtype=np.float64, ndmin=2, encoding="utf-8")
-    except ValueError as cause:
-        line, message = _find_fault(data)
-        hint = "Every line holds one number per class, separated by blanks."
-        raise error(f"{what}-malformed", message, hint=hint, file=file, line=line) from cause
-    if matrix.size == 0:
-        raise error(f"{what}-empty", "the file holds no numbers.", file=file)
-    return matrix
+def _parse(data: bytes) -> Matrix | None:
+    """Return the matrix that the text is, of size 0 if it is empty; None if it is not one."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # for an empty file
+        try:
+            return np.loadtxt(BytesIO(data), dtype=np.float64, ndmin=2, encoding="utf-8")
+        except ValueError:
+            return None
 
 
 def _line_of(row: int, data: bytes) -> int:

@@ -20,10 +20,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from autodl.errors import AutoDLError, SolutionError
-from autodl.predictions import read_labels as read_labels
-from autodl.predictions import read_predictions as read_predictions
-from autodl.predictions import read_start
-from autodl.predictions import write_predictions as write_predictions
+from autodl.predictions import read_predictions, read_start
 
 logger = logging.getLogger(__name__)
 

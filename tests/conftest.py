@@ -3,7 +3,11 @@
 import os
 from pathlib import Path
 
+import numpy as np
 import pytest
+
+from autodl.metadata import DataSpecification, Format, MatrixSpec, write_metadata
+from autodl.records import Example, RecordWriter, encode_example
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -15,3 +19,45 @@ def shared() -> Path:
     if not (folder / "golden").is_dir():
         pytest.skip(f"no golden data at {folder}: set AUTODL_SHARED")
     return folder
+
+
+@pytest.fixture(scope="session")
+def guests() -> Path:
+    """The folder of small solutions, well-behaved and not."""
+    return ROOT / "tests/guests"
+
+
+@pytest.fixture
+def tiny_bundle(tmp_path: Path) -> Path:
+    """A dataset `toy` of 40 + 20 + 5 rows, 4 columns, 3 classes that a linear model can tell."""
+    random = np.random.default_rng(0)
+    root = tmp_path / "toy"
+    labels = {}
+    for subset, count in (("train", 40), ("test", 20), ("unlabelled", 5)):
+        folder = root / "toy.data" / subset
+        folder.mkdir(parents=True)
+        spec = DataSpecification(
+            matrix_spec=(MatrixSpec(row_count=1, col_count=4, format=Format.DENSE),),
+            output_dim=3,
+            sample_count=count,
+        )
+        write_metadata(spec, folder / "metadata.textproto")
+        labels[subset] = random.permutation(np.arange(count) % 3)
+        with RecordWriter(folder / f"sample-toy-{subset}.tfrecord") as writer:
+            for label in labels[subset]:
+                known = [label] if subset == "train" else []
+                values = np.float32(np.eye(4)[label] + random.normal(0, 0.3, 4))
+                writer.write(
+                    encode_example(
+                        Example(
+                            label_index=np.array(known, np.int64),
+                            label_score=np.ones(len(known), np.float32),
+                            dense=[values.astype(np.float32)],
+                        )
+                    )
+                )
+    rows = np.eye(3, dtype=int)[labels["test"]]
+    text = "".join(" ".join(map(str, row)) + "\n" for row in rows.tolist())
+    (root / "toy.solution").write_text(text, encoding="utf-8")
+    (root / "metadata").touch()
+    return root

@@ -1,0 +1,222 @@
+"""Check, ingest and score on local folders: ``autodl run``, and what every worker repeats."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any, Literal
+
+from autodl.bundle import Bundle, find_bundle, split_bundle, unpack_zip
+from autodl.check import check
+from autodl.dataset import open_subset
+from autodl.errors import AutoDLError, BundleError, SolutionError, UsageError
+from autodl.predictions import read_labels
+from autodl.report import Findings, Report
+from autodl.score import (
+    LearningCurve,
+    Matrix,
+    Point,
+    follow,
+    warn_refused,
+    write_scores,
+)
+from autodl.solve import DEFAULT_LIMITS, Limits, Outcome, solve
+
+Status = Literal["succeeded", "rejected", "failed"]
+
+
+@dataclass(frozen=True)
+class RunResult:
+    """What a run gave. ``error`` may stand beside success: what ended a run that has points.
+
+    ``outcome`` is None where the data were rejected before a solution was started.
+    """
+
+    status: Status
+    curve: LearningCurve
+    report: Report
+    outcome: Outcome | None = None
+    error: AutoDLError | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the fields of ``autodl run --json``; scores are None without a prediction."""
+        points, outcome, error = self.curve.points, self.outcome, self.error
+        last = points[-1] if points else None
+        return {
+            "status": self.status,
+            "alc": self.curve.alc,
+            "nauc": None if last is None else last.nauc,
+            "accuracy": None if last is None else last.accuracy,
+            "first_prediction_seconds": points[0].seconds if points else None,
+            "points": [{"seconds": p.seconds, "nauc": p.nauc} for p in points],
+            "budget_seconds": self.curve.budget_seconds,
+            "seconds": None if outcome is None else outcome.seconds,
+            "peak_rss_bytes": None if outcome is None else outcome.peak_rss_bytes,
+            "end": None if outcome is None else outcome.end,
+            "code": None if error is None else error.code,
+            "message": None if error is None else str(error),
+            "findings": [asdict(finding) for finding in self.report.findings],
+        }
+
+
+def find_winner_solution() -> Path:
+    """Return the folder of the solution that comes with this project, without importing it."""
+    spec = find_spec("winner_solution")
+    if spec is None or spec.origin is None:
+        raise UsageError(
+            "solution-not-installed",
+            "the winning solution is not installed.",
+            hint="Say which one to run with --solution DIR.",
+        )
+    return Path(spec.origin).parent
+
+
+def run(
+    source: Path,
+    solution: Path,
+    budget_seconds: float,
+    out: Path | None = None,
+    on_point: Callable[[Point], None] | None = None,
+    *,
+    gpu: str | None = None,
+    limits: Limits = DEFAULT_LIMITS,
+) -> RunResult:
+    """Check a bundle, let a solution learn it within the budget, and score it as it goes.
+
+    ``source`` is a bundle's folder or zip. ``out``, which must be empty, gets the predictions,
+    ``curve.json``, ``scores.txt``, ``result.json`` and the solution's ``log.txt``. ``on_point``
+    is called with each point while the solution goes on. Data that are not sound give a result
+    ``rejected``, never an exception; UsageError is raised for paths that cannot be used.
+    """
+    _require_usable(source, solution, out)
+    with tempfile.TemporaryDirectory(prefix="autodl-") as folder:
+        work = Path(folder)
+        curve = LearningCurve(budget_seconds)
+        report, bundle = _check(source, work / "bundle")
+        if bundle is None:
+            return RunResult("rejected", curve, report, error=_first_error(report))
+        split_bundle(bundle, work / "public", work / "labels")
+        output = out or work / "out"
+        output.mkdir(parents=True, exist_ok=True)
+        over = threading.Event()
+        refused: list[AutoDLError] = []
+        with ThreadPoolExecutor(1) as scorer:
+            scoring = scorer.submit(
+                _score, curve, output, _read_labels(bundle), over.is_set, on_point, refused
+            )
+            try:
+                outcome = solve(
+                    work / "public",
+                    solution,
+                    output,
+                    budget_seconds=budget_seconds,
+                    gpu=gpu,
+                    limits=limits,
+                )
+            finally:
+                over.set()
+            scoring.result()
+        result = _judge(curve, report, outcome, refused)
+    if out is not None:
+        _write(result, out)
+    return result
+
+
+def _require_usable(source: Path, solution: Path, out: Path | None) -> None:
+    if not source.exists():
+        raise UsageError(
+            "path-missing", f"there is no {source}.", hint="Give a bundle's folder or zip."
+        )
+    if not solution.is_dir():
+        raise UsageError(
+            "path-missing",
+            f"there is no folder {solution}.",
+            hint="A solution is a folder with model.py.",
+        )
+    if out is not None and out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise UsageError(
+            "output-not-empty",
+            f"{out} is not an empty folder.",
+            hint="Choose another, or remove it.",
+        )
+
+
+def _check(source: Path, unpacked: Path) -> tuple[Report, Bundle | None]:
+    """Return what is wrong with the bundle, and the bundle itself if that is nothing grave."""
+    root = source
+    if source.is_file():
+        root = unpacked
+        try:
+            unpack_zip(source, unpacked)
+        except BundleError as error:
+            findings = Findings(unpacked)
+            findings.add_error(error)
+            return Report(findings.sorted()), None
+    report = check(root)
+    return report, find_bundle(root) if report.ok else None
+
+
+def _first_error(report: Report) -> BundleError:
+    found = next(f for f in report.findings if f.severity == "error")
+    return BundleError(
+        found.code,
+        found.message,
+        hint=found.hint,
+        file=found.file,
+        record=found.record,
+        line=found.line,
+    )
+
+
+def _read_labels(bundle: Bundle) -> Matrix:
+    assert bundle.labels is not None, "`check` finds missing labels"
+    return read_labels(bundle.labels, open_subset(bundle.train).get_metadata().get_output_size())
+
+
+def _score(
+    curve: LearningCurve,
+    output: Path,
+    labels: Matrix,
+    is_over: Callable[[], bool],
+    on_point: Callable[[Point], None] | None,
+    refused: list[AutoDLError],
+) -> None:
+    """Follow the ingestion; what cannot be scored is collected in ``refused``."""
+
+    def refuse(index: int, error: AutoDLError) -> None:
+        warn_refused(index, error)
+        refused.append(error)
+
+    for point in follow(output, labels, curve.budget_seconds, is_over, on_refused=refuse):
+        curve.points.append(point)
+        if on_point is not None:
+            on_point(point)
+
+
+def _judge(
+    curve: LearningCurve, report: Report, outcome: Outcome, refused: list[AutoDLError]
+) -> RunResult:
+    """One good prediction is a success, whatever came after it."""
+    error = outcome.error or (refused[-1] if refused else None)
+    if curve.points:
+        return RunResult("succeeded", curve, report, outcome, error)
+    if error is None:
+        error = SolutionError(
+            "no-prediction",
+            "the solution ended without a prediction.",
+            hint="Its log may say why; a first prediction should take seconds.",
+        )
+    status: Status = "rejected" if isinstance(error, BundleError) else "failed"
+    return RunResult(status, curve, report, outcome, error)
+
+
+def _write(result: RunResult, out: Path) -> None:
+    for name, value in (("curve", result.curve.to_json()), ("result", result.to_json())):
+        (out / f"{name}.json").write_text(json.dumps(value, indent=1) + "\n", encoding="utf-8")
+    write_scores(result.curve, out / "scores.txt")

@@ -1,0 +1,333 @@
+"""Supervise an ingestion: our own hard clock, its limits, and whose fault its end was.
+
+The solution runs in a child process with an environment of its own. Everything it may use is
+watched from here, and at the end its whole process tree is gone. The process that calls ``solve``
+starts no other children meanwhile: the tree is found among its descendants.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import signal
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any, Literal
+
+import psutil
+
+from autodl.errors import AutoDLError, BundleError, SolutionError
+from autodl.predictions import open_plain, read_start
+from autodl.processes import BoundedLog, ProcessTree
+
+End = Literal[
+    "ok",
+    "data_error",
+    "solution_error",
+    "timeout",
+    "construction_timeout",
+    "out_of_memory",
+    "disk_full",
+    "too_many_processes",
+    "killed",
+]
+
+POLL_SECONDS = 0.05
+MEASURE_SECONDS = 0.25
+DISK_SECONDS = 1.0
+GRACE_SECONDS = 2.0  # between TERM and KILL
+ALARM_SECONDS = 5.0  # what ingestion's own alarm gets before we end a construction
+MAX_FILES = 100_000  # in the output folder; more would exhaust the disk's inodes
+MAX_REASON_BYTES = 1 << 16
+SOLVE_NAME, LOG_NAME, SCRATCH_NAME = "solve.json", "log.txt", "scratch"
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What a solution may use beside time; ``None`` means no limit."""
+
+    memory_bytes: int | None = None
+    disk_bytes: int = 10 << 30
+    processes: int = 512
+    log_bytes: int = 4 << 20
+
+
+DEFAULT_LIMITS = Limits()
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How an ingestion ended: ``error`` is None when it ended by itself or by the budget.
+
+    ``exit_code`` is negative for a signal; seconds count from the ingestion's start.
+    """
+
+    end: End
+    error: AutoDLError | None
+    exit_code: int
+    seconds: float
+    construction_seconds: float
+    first_prediction_seconds: float | None
+    predictions: int
+    peak_rss_bytes: int
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain values; the error as ``family`` (data or solution), code, message, hint."""
+        values = {f.name: getattr(self, f.name) for f in fields(self)}
+        return values | {"error": None if self.error is None else describe(self.error)}
+
+
+def describe(error: AutoDLError) -> dict[str, Any]:
+    """Return an error as plain values; its ``family`` says whose fault it is."""
+    family = "data" if isinstance(error, BundleError) else "solution"
+    message = f"{error.where}: {error.message}" if error.where else error.message
+    return {"family": family, "code": error.code, "message": message, "hint": error.hint}
+
+
+def solve(
+    public: Path,
+    solution: Path,
+    output: Path,
+    *,
+    budget_seconds: float,
+    construction_seconds: float = 1200.0,
+    gpu: str | None = None,
+    limits: Limits = DEFAULT_LIMITS,
+) -> Outcome:
+    """Ingest in a child process, and end it and all its descendants when its time is over.
+
+    ``public`` is a bundle without test labels, ``gpu`` what CUDA_VISIBLE_DEVICES is to say. The
+    budget counts from ``start.txt``; TERM goes out when it ends, KILL after two seconds, and what
+    was completed before counts. Writes the log, and last ``solve.json``, into ``output``.
+    """
+    output.mkdir(parents=True, exist_ok=True)
+    supervisor = _Supervisor(output, budget_seconds, construction_seconds, limits)
+    with _scratch(output) as scratch:
+        command = [sys.executable, "-P", "-m", "autodl.ingest"]
+        command += ["--dataset", str(public.absolute()), "--solution", str(solution.absolute())]
+        command += ["--output", str(output.absolute()), "--budget", str(budget_seconds)]
+        command += ["--construction", str(construction_seconds)]
+        outcome = supervisor.supervise(command, _environment(scratch, gpu), scratch)
+    part = output / (SOLVE_NAME + ".part")
+    part.write_text(json.dumps(outcome.to_json()) + "\n", encoding="utf-8")
+    part.replace(output / SOLVE_NAME)
+    return outcome
+
+
+@contextmanager
+def _scratch(output: Path) -> Iterator[Path]:
+    """Give the solution a home inside its output, where the disk limit sees it."""
+    scratch = output.absolute() / SCRATCH_NAME
+    scratch.mkdir()
+    try:
+        yield scratch
+    finally:
+        with suppress(RecursionError):  # a tree too deep to remove stays with the output
+            shutil.rmtree(scratch, ignore_errors=True)
+
+
+def _environment(scratch: Path, gpu: str | None) -> dict[str, str]:
+    """Nothing of ours is inherited: no token, no address, no path."""
+    return {
+        "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.defpath]),
+        "HOME": str(scratch),
+        "TMPDIR": str(scratch),
+        "LANG": "C.UTF-8",
+        "PYTHONUNBUFFERED": "1",
+        "CUDA_VISIBLE_DEVICES": gpu or "",
+    }
+
+
+class _Supervisor:
+    """Watches one ingestion: its clocks, its memory, its disk, its processes."""
+
+    def __init__(
+        self, output: Path, budget_seconds: float, construction_seconds: float, limits: Limits
+    ) -> None:
+        self._output = output
+        self._budget_seconds = budget_seconds
+        self._construction_seconds = construction_seconds
+        self._limits = limits
+        self._tree = ProcessTree()
+        self._launched = 0.0
+        self._not_started = 0.0  # when we last looked and saw no start
+        self._started: float | None = None
+        self._peak_bytes = 0
+
+    def supervise(self, command: list[str], env: dict[str, str], cwd: Path) -> Outcome:
+        """Run the command to its end, or to ours."""
+        self._launched = self._not_started = time.monotonic()
+        pipe = self._tree.start(command, env, cwd)
+        log = BoundedLog(pipe, self._output / LOG_NAME, self._limits.log_bytes)
+        log.start()
+        breach: End | None = None
+        try:
+            breach = self._watch()
+        finally:  # also when we are interrupted ourselves
+            self._tree.end(0.0 if breach is None else GRACE_SECONDS)
+            ended = time.monotonic()
+            exit_code = self._tree.root.wait(GRACE_SECONDS)
+            log.close()
+            pipe.close()
+        self._look_for_start(self._not_started)  # it may have come and gone between two looks
+        return self._outcome(breach, exit_code, ended)
+
+    def _watch(self) -> End | None:
+        """Return the limit that was reached, or None when the ingestion ended by itself."""
+        measure_at = disk_at = self._launched
+        while self._tree.root.poll() is None:
+            now = time.monotonic()
+            self._look_for_start(now)
+            if (over := self._time_over(now)) is not None:
+                return over
+            if now >= measure_at:
+                measure_at = now + MEASURE_SECONDS
+                if (over := self._measure()) is not None:
+                    return over
+            if now >= disk_at:
+                disk_at = now + DISK_SECONDS
+                if _is_over(self._output, self._limits.disk_bytes, MAX_FILES):
+                    return "disk_full"
+            time.sleep(POLL_SECONDS)
+        return None
+
+    def _look_for_start(self, now: float) -> None:
+        if self._started is None and (self._output / "start.txt").exists():
+            self._started = now
+        elif self._started is None:
+            self._not_started = now
+
+    def _time_over(self, now: float) -> End | None:
+        if self._started is not None:
+            return "timeout" if now >= self._started + self._budget_seconds else None
+        allowed = self._construction_seconds + ALARM_SECONDS
+        return "construction_timeout" if now >= self._launched + allowed else None
+
+    def _measure(self) -> End | None:
+        members = self._tree.members()
+        used = self._tree.memory_bytes(members, self._limits.memory_bytes)
+        self._peak_bytes = max(self._peak_bytes, used)
+        if len(members) > self._limits.processes:
+            return "too_many_processes"
+        limit = self._limits.memory_bytes
+        return "out_of_memory" if limit is not None and used > limit else None
+
+    def _outcome(self, breach: End | None, exit_code: int, ended: float) -> Outcome:
+        reason = _read_reason(self._output)
+        end, error = self._judge(breach, exit_code, reason)
+        start = read_start(self._output / "start.txt")
+        stamps = {} if start is None else start.relative()
+        started = ended if self._started is None else self._started
+        return Outcome(
+            end=end,
+            error=error,
+            exit_code=exit_code,
+            seconds=ended - started,
+            construction_seconds=started - self._launched,
+            first_prediction_seconds=stamps.get(0),
+            predictions=len(stamps),
+            peak_rss_bytes=self._peak_bytes,
+        )
+
+    def _judge(
+        self, breach: End | None, exit_code: int, reason: dict[str, Any] | None
+    ) -> tuple[End, AutoDLError | None]:
+        """Decide whose fault the end was, and say it in one sentence."""
+        if breach is not None:
+            return breach, self._breached(breach)
+        if exit_code == -signal.SIGKILL:
+            return self._killed()
+        if exit_code < 0:
+            name = signal.Signals(-exit_code).name
+            return "solution_error", SolutionError(
+                "solution-crashed",
+                f"the solution's process died of {name}.",
+                hint="Native code failed; the last lines of the log may name it.",
+            )
+        if reason is None:
+            return "solution_error", SolutionError(
+                "solution-exited",
+                f"the solution's process left with exit code {exit_code} before its end.",
+                hint="The last lines of the log may say why.",
+            )
+        if reason["success"]:
+            return "ok", None
+        if reason["code"] == "solution-out-of-memory":
+            return "out_of_memory", reason["error"]
+        data = isinstance(reason["error"], BundleError)
+        return "data_error" if data else "solution_error", reason["error"]
+
+    def _killed(self) -> tuple[End, AutoDLError]:
+        """The kernel kills with this signal when memory runs out, and hardly anyone else does."""
+        total = psutil.virtual_memory().total
+        if self._peak_bytes > total // 2:
+            return "out_of_memory", SolutionError(
+                "solution-out-of-memory",
+                f"the machine ran out of memory; the solution held {self._peak_bytes >> 20} MiB.",
+            )
+        return "killed", SolutionError(
+            "solution-killed", "the solution's process was killed from outside or by itself."
+        )
+
+    def _breached(self, breach: End) -> AutoDLError | None:
+        limits = self._limits
+        if breach == "construction_timeout":
+            return SolutionError(
+                "solution-construction-timeout",
+                f"making the Model took over {self._construction_seconds:g} s.",
+                hint="Move work from the constructor to train, or make it shorter.",
+            )
+        if breach == "out_of_memory":
+            return SolutionError(
+                "solution-out-of-memory",
+                f"the solution used more than {(limits.memory_bytes or 0) >> 20} MiB of memory.",
+            )
+        if breach == "disk_full":
+            return SolutionError(
+                "solution-disk-full",
+                f"the solution wrote more than {limits.disk_bytes >> 20} MiB or {MAX_FILES} files.",
+            )
+        if breach == "too_many_processes":
+            return SolutionError(
+                "solution-too-many-processes",
+                f"the solution had more than {limits.processes} processes at once.",
+            )
+        return None
+
+
+def _read_reason(output: Path) -> dict[str, Any] | None:
+    """Read ``ingestion.json``, which the solution's process wrote: nothing in it is trusted."""
+    try:
+        with open_plain(output / "ingestion.json") as file:
+            reason = json.loads(file.read(MAX_REASON_BYTES))
+        error = reason["error"]
+        if error is None:
+            return {"success": True, "code": None, "error": None}
+        code, message, hint = (str(error[key])[:1000] for key in ("code", "message", "hint"))
+        family = BundleError if error["family"] == "data" else SolutionError
+    except (OSError, ValueError, TypeError, KeyError, RecursionError):
+        return None
+    if not re.fullmatch(r"[a-z0-9]+(-[a-z0-9]+)+", code):
+        return None
+    return {"success": False, "code": code, "error": family(code, message, hint=hint)}
+
+
+def _is_over(folder: Path, limit_bytes: int, limit_files: int) -> bool:
+    """Tell whether the files under a folder take more than their share; links are not followed."""
+    used = files = 0
+    folders = [str(folder)]
+    while folders and used <= limit_bytes and files <= limit_files:
+        with suppress(OSError), os.scandir(folders.pop()) as entries:
+            for entry in entries:
+                files += 1
+                if entry.is_dir(follow_symlinks=False):
+                    folders.append(entry.path)
+                with suppress(FileNotFoundError):
+                    used += entry.stat(follow_symlinks=False).st_blocks * 512
+    return used > limit_bytes or files > limit_files

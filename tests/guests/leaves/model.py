@@ -1,0 +1,18 @@
+"""A guest that leaves the process in train."""
+
+import os
+
+import numpy as np
+
+
+class Model:
+    done_training = False
+
+    def __init__(self, metadata):
+        self.classes = metadata.get_output_size()
+
+    def train(self, dataset, remaining_time_budget=None):
+        os._exit(3)
+
+    def test(self, dataset, remaining_time_budget=None):
+        return np.full((len(dataset), self.classes), 0.5)
