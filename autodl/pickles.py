@@ -66,7 +66,7 @@ def read_waves(path: Path) -> list[NDArray[Any]]:
     except _MALFORMED as error:
         raise BundleError(
             "pickle-invalid",
-            f"The pickle cannot be read: {error or type(error).__name__}.",
+            f"The pickle cannot be read: {str(error) or type(error).__name__}.",
             hint=_HINT,
             file=str(path),
         ) from error

@@ -6,6 +6,7 @@ in a vocabulary that grows in order of first appearance over train, test and unl
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from numpy.typing import NDArray
 
 from autodl.errors import BundleError
 from autodl.examples import Example
+from autodl.metadata import DataSpecification
 from autodl.speech import labelled, read_meta, read_train_labels, speech_specification
 
 _SUBSETS = ("train", "test", "unlabelled")
@@ -80,6 +82,27 @@ def read_lines(path: Path) -> list[str]:
     if not lines[-1]:
         lines.pop()
     return [line.removesuffix("\r") for line in lines]
+
+
+def decode_tokens(example: NDArray[np.float32], spec: DataSpecification) -> str:
+    """The document that an example's token codes stand for; codes without a name stay numbers.
+
+    Chinese characters are joined as they are, other tokens by spaces; escapes are undone.
+    """
+    names = {code: token for token, code in spec.channel_to_index_map.items()}
+    codes = example.reshape(-1).astype(int).tolist()
+    tokens = [_unescape(names.get(code, str(code))) for code in codes]
+    separator = "" if tokens and all(len(token) == 1 for token in tokens) else " "
+    return separator.join(tokens)
+
+
+def _unescape(token: str) -> str:
+    """Undo Python's escapes: ``\\u3000`` is one character again."""
+    return re.sub(
+        r"\\([\\'\"nrt]|x[0-9a-f]{2}|u[0-9a-f]{4}|U00(0[0-9a-f]|10)[0-9a-f]{4})",
+        lambda match: match[0].encode("ascii").decode("unicode_escape"),
+        token,
+    )
 
 
 def _encode(line: str, by_character: bool, vocabulary: dict[str, int]) -> NDArray[np.float32]:

@@ -1,0 +1,163 @@
+"""The report of a dataset as one self-contained HTML page, with a few examples to look at."""
+
+from __future__ import annotations
+
+import base64
+import io
+from collections.abc import Iterator, Mapping
+from html import escape
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from autodl.bundle import find_bundle
+from autodl.dataset import Dataset, open_subset
+from autodl.errors import BundleError
+from autodl.report import Report
+from autodl.text import decode_tokens
+
+EXAMPLES = 24
+THUMBNAIL_PIXELS = 128
+SHOWN_CLASSES = 100
+SHOWN_LETTERS = 300
+
+_PAGE = """<!doctype html>
+<html lang="en"><head><meta charset="utf-8"><title>{title}</title><style>
+body {{ font: 16px/1.5 system-ui, sans-serif; max-width: 60rem; margin: 2rem auto;
+  padding: 0 1rem }}
+table {{ border-collapse: collapse }} td, th {{ padding: .2rem .8rem .2rem 0; text-align: left }}
+.error {{ color: #b00020 }} .warning {{ color: #8a5a00 }} .note {{ color: #1a5fb4 }}
+.bar {{ background: #1a5fb4; height: .8rem; display: inline-block }}
+.examples {{ display: flex; flex-wrap: wrap; gap: 1rem }} figure {{ margin: 0; max-width: 16rem }}
+figcaption {{ font-size: .85rem }} svg {{ width: 16rem; height: 4rem }}
+</style></head><body><h1>{title}</h1>{body}</body></html>
+"""
+
+
+def render_page(root: Path, report: Report) -> str:
+    """The page of ``report`` about the dataset in ``root``."""
+    title = escape(str(report.summary.get("name", "Dataset")))
+    parts = [_verdict(report), *_findings(report), *_facts(report.summary)]
+    parts += _classes(report.summary)
+    parts += _examples(root)
+    return _PAGE.format(title=title, body="\n".join(parts))
+
+
+def _verdict(report: Report) -> str:
+    if report.ok:
+        return "<p>This dataset is good to run.</p>"
+    errors = sum(finding.severity == "error" for finding in report.findings)
+    return f'<p class="error">{errors} errors must be mended first.</p>'
+
+
+def _findings(report: Report) -> Iterator[str]:
+    if not report.findings:
+        return
+    yield "<h2>Findings</h2><table><tr><th>kind<th>where<th>what</tr>"
+    for finding in report.findings:
+        yield (
+            f'<tr><td class="{finding.severity}">{finding.severity}<td>{escape(finding.where)}'
+            f"<td>{escape(finding.message)} {escape(finding.hint)}"
+            f" <small>[{finding.code}]</small></tr>"
+        )
+    yield "</table>"
+
+
+def _facts(summary: Mapping[str, Any]) -> Iterator[str]:
+    if "subsets" not in summary:
+        return
+    shape = " &times; ".join("?" if size < 0 else str(size) for size in summary["shape"])
+    yield f"<h2>Contents</h2><p>{summary['modality']}, {summary['classes']} classes, {shape}</p>"
+    axes = ("steps", "rows", "columns")
+    yield "<table><tr><th>subset<th>examples<th>steps<th>rows<th>columns<th>missing values</tr>"
+    for name, facts in summary["subsets"].items():
+        sizes = "".join(f"<td>{_span(facts.get(axis))}" for axis in axes)
+        missing = facts.get("missing_values", "")
+        yield f"<tr><td>{name}<td>{facts['examples']}{sizes}<td>{missing}</tr>"
+    yield "</table>"
+
+
+def _span(values: list[int] | None) -> str:
+    if values is None:
+        return ""
+    low, middle, high = values
+    return str(low) if low == high else f"{low} to {high}, median {middle}"
+
+
+def _classes(summary: Mapping[str, Any]) -> Iterator[str]:
+    subsets = summary.get("subsets", {})
+    counts = subsets.get("train", {}).get("class_counts")
+    if not counts:
+        return
+    tests = subsets.get("test", {}).get("class_counts", [0] * len(counts))
+    yield "<h2>Classes</h2><table><tr><th>class<th>train<th>test<th></tr>"
+    for column in range(min(len(counts), SHOWN_CLASSES)):
+        share = 100 * counts[column] / max(1, *counts)
+        yield (
+            f"<tr><td>{escape(summary['label_names'][column])}<td>{counts[column]}"
+            f'<td>{tests[column]}<td style="width: 20rem">'
+            f'<span class="bar" style="width: {share:.1f}%"></span></tr>'
+        )
+    yield "</table>"
+
+
+def _examples(root: Path) -> Iterator[str]:
+    """A few training examples, those that can be read."""
+    try:
+        dataset = open_subset(find_bundle(root).train)
+    except BundleError:
+        return  # the findings say why
+    yield '<h2>Examples</h2><div class="examples">'
+    step = max(1, len(dataset) // EXAMPLES)
+    for index in range(0, len(dataset), step)[:EXAMPLES]:
+        try:
+            yield _example(dataset, index)
+        except BundleError as error:
+            yield f'<figure class="error">{index}: {escape(error.message)}</figure>'
+    yield "</div>"
+
+
+def _example(dataset: Dataset, index: int) -> str:
+    example, labels = dataset[index]
+    names = dataset.get_class_labels()
+    caption = escape(", ".join(names[column] for column in np.flatnonzero(labels)))
+    match dataset.metadata_.domain:
+        case "image" | "video":
+            content = _picture(example[len(example) // 2])
+        case "text":
+            content = escape(decode_tokens(example, dataset.metadata_)[:SHOWN_LETTERS])
+        case "speech":
+            content = _waveform(example.reshape(-1))
+        case _:
+            content = escape(", ".join(f"{value:g}" for value in example.reshape(-1)[:20].tolist()))
+    return f"<figure>{content}<figcaption>{index}: {caption}</figcaption></figure>"
+
+
+def _picture(frame: NDArray[np.float32]) -> str:
+    pixels = np.round(np.clip(np.nan_to_num(frame), 0, 1) * 255).astype(np.uint8)
+    colour = pixels[:, :, :3] if pixels.shape[2] >= 3 else np.repeat(pixels[:, :, :1], 3, axis=2)
+    image = Image.fromarray(colour)
+    image.thumbnail((THUMBNAIL_PIXELS, THUMBNAIL_PIXELS))
+    packed = io.BytesIO()
+    image.save(packed, "JPEG")
+    data = base64.b64encode(packed.getvalue()).decode("ascii")
+    return f'<img src="data:image/jpeg;base64,{data}" alt="">'
+
+
+def _waveform(values: NDArray[np.float32]) -> str:
+    finite = np.nan_to_num(values)
+    top = float(np.abs(finite).max(initial=0)) or 1.0
+    parts = np.array_split(finite, min(200, max(1, len(finite))))
+    lines = "".join(
+        f"M{x} {50 - 50 * float(part.max(initial=-top)) / top:.1f}"
+        f"V{50.5 - 50 * float(part.min(initial=top)) / top:.1f}"
+        for x, part in enumerate(parts)
+        if len(part)
+    )
+    return (
+        f'<svg viewBox="0 0 {len(parts)} 101" preserveAspectRatio="none">'
+        f'<path d="{lines}" stroke="#1a5fb4"/></svg>'
+    )
