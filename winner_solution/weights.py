@@ -17,7 +17,6 @@ from pathlib import Path
 
 MANIFEST = Path(__file__).with_name("weights_manifest.json")
 FOLDER_VARIABLE = "AUTODL_WEIGHTS"
-SWITCHED_OFF = Path("none")  # instead of a folder: learn from scratch, for comparison
 
 
 class WeightsError(Exception):
@@ -71,12 +70,12 @@ def get(name: str, folder: Path | None = None) -> Path:
     """The verified file: from `folder`, under its own name, when it lies there, else its package.
 
     Raises WeightsError when it is absent, of another version, or differs in a single byte, and
-    when weights are switched off.
+    when the manifest does not name it; with an empty manifest all is learned from scratch.
     """
-    weights = manifest()[name]
+    weights = manifest().get(name)
+    if weights is None:
+        raise WeightsError(f"{MANIFEST.name} names no {name}")
     folder = folder or operator_folder()
-    if folder == SWITCHED_OFF:
-        raise WeightsError(f"{FOLDER_VARIABLE}={SWITCHED_OFF} switches pretrained weights off")
     mounted = folder / Path(weights.file).name if folder else None
     path = mounted if mounted and mounted.is_file() else _packaged(weights)
     _verify(path, weights)

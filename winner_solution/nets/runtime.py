@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
@@ -18,12 +19,19 @@ BATCH = 32
 EFFICIENTNET_LITE2_DEPTH = 1.2
 
 
+def require(*libraries: str) -> None:
+    """Import what comes with the weights. Raises WeightsError when a library is not installed."""
+    for library in libraries:
+        try:
+            importlib.import_module(library)
+        except ImportError:
+            raise WeightsError(f"{library} is not installed") from None
+
+
 def open_session(model: bytes | str, threads: int) -> Any:
-    """An ONNX Runtime session on the CPU. Raises WeightsError when the library is not installed."""
-    try:
-        import onnxruntime
-    except ImportError:
-        raise WeightsError("onnxruntime is not installed") from None
+    """An ONNX Runtime session on the CPU."""
+    import onnxruntime
+
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # cores are shared
@@ -32,7 +40,9 @@ def open_session(model: bytes | str, threads: int) -> Any:
 
 
 @cache
-def _backbone(name: str) -> Backbone:
+def load_backbone(name: str) -> Backbone:
+    """The image network of that name in the manifest. Raises WeightsError when it cannot be had."""
+    require("onnx", "onnxruntime")
     tensors = read_torch(get(name))
     if name == "mobilenet-v2":
         return mobilenet_v2(tensors)
@@ -46,11 +56,9 @@ class ImageNetwork:
     """
 
     def __init__(self, name: str, height: int, width: int, threads: int) -> None:
-        backbone = _backbone(name)
-        try:
-            from .graph import image_features
-        except ImportError:
-            raise WeightsError("onnx is not installed") from None
+        backbone = load_backbone(name)
+        from .graph import image_features
+
         self._session = open_session(image_features(backbone, height, width), threads)
 
     def features(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:

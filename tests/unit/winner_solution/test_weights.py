@@ -82,5 +82,8 @@ def test_another_version_of_a_package_is_refused(monkeypatch: pytest.MonkeyPatch
         weights.get("mobilenet-v2")
 
 
-def test_all_weights_can_be_switched_off() -> None:
-    assert not any(s.present for s in weights.status(weights.SWITCHED_OFF))
+def test_with_an_empty_manifest_there_are_no_weights(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(weights, "manifest", dict)
+    with pytest.raises(weights.WeightsError, match="names no"):
+        weights.get("mobilenet-v2")
+    assert weights.status() == []

@@ -1,0 +1,97 @@
+"""Features of sounds by YAMNet, a frozen network that learned 521 kinds of sound from AudioSet.
+
+Source: Google's YAMNet (a MobileNet on log-mel patches of 0.96 s at 16 kHz). The logits of its
+last layer serve better than its embedding on small sets of sounds (LOG.md).
+"""
+
+from __future__ import annotations
+
+import threading
+import warnings
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import numpy as np
+
+from ..budget import cores
+from ..data import Floats, Subset, spread
+from ..nets.runtime import require
+from ..split import Rows
+from ..weights import get
+
+WINDOW = 15_600  # samples: 0.975 s at 16 kHz
+HOP = 7_800
+MAX_WINDOWS = 20  # of a clip, evenly spread
+INTEGER_SCALE = 32_768.0  # of samples that were kept as 16-bit integers
+LOGITS = "BiasAdd"  # in the name of the tensor before the sigmoid
+CLASSES = 521
+
+
+class FrozenAudio:
+    """Mean and maximum over a clip's windows of YAMNet's logits: 1,042 features.
+
+    Raises WeightsError where the network cannot be had.
+    """
+
+    name = "yamnet"
+
+    def __init__(self) -> None:
+        require("ai_edge_litert.interpreter")
+        self._path = str(get("yamnet"))
+        self._local = threading.local()
+        self._pool = ThreadPoolExecutor(cores(), thread_name_prefix="yamnet")
+
+    def __call__(self, subset: Subset, rows: Rows) -> Floats:
+        """float32 (n, 1042)."""
+        return np.stack(list(self._pool.map(self._describe, subset.series(rows))))
+
+    def _describe(self, series: Floats) -> Floats:
+        network = self._network()
+        logits = np.stack([network(window) for window in windows(series)])
+        return np.concatenate([logits.mean(axis=0), logits.max(axis=0)])
+
+    def _network(self) -> _Network:
+        """An interpreter serves one thread."""
+        if not hasattr(self._local, "network"):
+            self._local.network = _Network(self._path)
+        network: _Network = self._local.network
+        return network
+
+
+def windows(series: Floats) -> list[Floats]:
+    """Overlapping windows of (T, channels), float32 (WINDOW,) in -1..1; the last is padded."""
+    wave = series.mean(axis=1) if series.shape[1] > 1 else series[:, 0]
+    wave = wave / (INTEGER_SCALE if np.abs(wave).max() > 2 else 1.0)
+    wave = wave - wave.mean()
+    starts = range(0, max(len(wave) - HOP, 1), HOP)
+    chosen = spread(starts, MAX_WINDOWS) if len(starts) > MAX_WINDOWS else starts
+    parts = [wave[start : start + WINDOW] for start in chosen]
+    return [np.pad(part, (0, WINDOW - len(part))).astype(np.float32) for part in parts]
+
+
+class _Network:
+    """YAMNet in LiteRT, on one thread: a window in, 521 logits out."""
+
+    def __init__(self, path: str) -> None:
+        from ai_edge_litert.interpreter import Interpreter
+
+        warnings.filterwarnings("ignore", message=".*experimental_preserve_all_tensors")
+        # Only with all tensors preserved can the logits be read; the output is their sigmoid.
+        self._interpreter: Any = Interpreter(
+            model_path=path, num_threads=1, experimental_preserve_all_tensors=True
+        )
+        self._interpreter.allocate_tensors()
+        self._input = self._interpreter.get_input_details()[0]["index"]
+        (logits,) = (
+            tensor
+            for tensor in self._interpreter.get_tensor_details()
+            if LOGITS in tensor["name"] and list(tensor["shape"]) == [1, CLASSES]
+        )
+        self._logits = logits["index"]
+        self._scale, self._zero = logits["quantization"]
+
+    def __call__(self, window: Floats) -> Floats:
+        self._interpreter.set_tensor(self._input, window)
+        self._interpreter.invoke()
+        raw = self._interpreter.get_tensor(self._logits)[0]
+        return np.asarray((raw.astype(np.float32) - self._zero) * self._scale, np.float32)
