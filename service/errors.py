@@ -41,7 +41,6 @@ STATUSES = {
     "digest-mismatch": 422,
     "database-unavailable": 503,
     "storage-unavailable": 503,
-    "service-not-ready": 503,
 }
 FAMILIES: tuple[tuple[type[AutoDLError], int], ...] = (
     (UsageError, 400),

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import Protocol
 
 WIDTH, HEIGHT = 640, 340
-LEFT, RIGHT, TOP, BOTTOM = 52, 20, 40, 46
+LEFT, RIGHT, TOP, BOTTOM = 68, 12, 40, 40
 START_SECONDS = 60.0  # t0 of the challenge's time axis
 TICKS_SECONDS = (10, 60, 300, 600, 1200, 3600, 7200)
 TICK_GAP = 0.1  # of the axis: closer labels would touch on a phone

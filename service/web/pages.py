@@ -11,7 +11,7 @@ from fastapi import APIRouter, Depends, Query, Request, Response
 from fastapi.responses import HTMLResponse, RedirectResponse
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 from markdown_it import MarkdownIt
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from autodl.errors import UsageError
 from service import auth
@@ -78,7 +78,21 @@ def _format_seconds(value: float) -> str:
     return f"{value / 60:g} min" if value >= 60 and value % 30 == 0 else f"{value:.3g} s"
 
 
-templates.filters |= {"time": _format_time, "bytes": _format_bytes, "seconds": _format_seconds}
+def _mark_code(text: str) -> Markup:
+    """What stands between backquotes as code; everything escaped."""
+    parts = text.split("`")
+    if len(parts) % 2 == 0:
+        return escape(text)
+    marked = [f"<code>{escape(p)}</code>" if i % 2 else escape(p) for i, p in enumerate(parts)]
+    return Markup("".join(marked))  # noqa: S704 each part is escaped
+
+
+templates.filters |= {
+    "code": _mark_code,
+    "time": _format_time,
+    "bytes": _format_bytes,
+    "seconds": _format_seconds,
+}
 templates.globals |= {"states": STATES, "files_meaning": FILES}
 
 

@@ -9,11 +9,16 @@ const parse = (text) => new DOMParser().parseFromString(html.createHTML(text), "
 
 function exchange(fresh) {
   document.title = fresh.title;
+  for (const old of document.querySelectorAll("[data-optional]")) {
+    if (!fresh.getElementById(old.id)) old.remove();
+  }
   for (const old of document.querySelectorAll("[data-live]")) {
     const now = fresh.getElementById(old.id);
     if (!now) {
       old.remove();
     } else if (now.outerHTML !== old.outerHTML) {
+      const open = [...old.querySelectorAll("details")].map((d) => d.open);
+      now.querySelectorAll("details").forEach((d, i) => { d.open = open[i] ?? false; });
       const atEnd = old.scrollTop + old.clientHeight >= old.scrollHeight - 4;
       old.replaceWith(document.adoptNode(now));
       if (now.tagName === "PRE" && atEnd) now.scrollTop = now.scrollHeight;
