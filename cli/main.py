@@ -13,7 +13,7 @@ from typing import Annotated
 import typer
 
 from autodl.errors import AutoDLError
-from cli import data, remote, serve
+from cli import data, remote, run, serve
 
 # By the name of an error's class, nearest first, so that no error's module need be loaded to ask.
 EXIT_CODES = {
@@ -59,7 +59,7 @@ def _options(
     return
 
 
-for module in (data, remote, serve):
+for module in (data, run, serve, remote):
     module.register(app)
 
 
