@@ -220,12 +220,15 @@ def _subset(path: Path) -> Path:
 
 
 def _no_bundle(root: Path, entries: list[Path]) -> BundleError:
-    names = ", ".join(path.name for path in entries[:5]) or "nothing"
-    zipped = any(path.suffix == ".zip" for path in entries)
-    hint = "Unzip the archives inside and zip their content." if zipped else _LAYOUT
-    return BundleError(
-        "bundle-missing", f"No dataset found; the root holds {names}.", hint=hint, file=str(root)
-    )
+    names = [path.name for path in entries]
+    hint = _LAYOUT
+    if any(path.suffix == ".zip" for path in entries):
+        hint = "Unzip the archives inside and zip their content."
+    found = "the root holds " + (", ".join(names[:5]) or "nothing")
+    if "[Content_Types].xml" in names:
+        found = "this is an Office document"
+        hint = "Save its table as CSV and make a dataset of it with `autodl format`."
+    return BundleError("bundle-missing", f"No dataset: {found}.", hint=hint, file=str(root))
 
 
 def _public_files(bundle: Bundle) -> list[tuple[Path, Path]]:

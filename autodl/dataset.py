@@ -277,7 +277,7 @@ def concatenate(first: Dataset, second: Dataset) -> Dataset:
 
 def open_subset(path: Path) -> Dataset:
     """The subset that a bundle names: a folder of TFRecord shards with its metadata, or a file of
-    the AutoSpeech (``.pkl``), AutoNLP (``.data`` with a ``meta.json``) or AutoML layout.
+    the AutoSpeech (``train.pkl``), AutoNLP (``train.data``) or AutoML (``NAME_train.data``) layout.
 
     Raises BundleError when files are missing or cannot be understood.
     """
@@ -285,6 +285,4 @@ def open_subset(path: Path) -> Dataset:
         return Dataset(RecordSource(path))
     if path.suffix == ".pkl":
         return Dataset(SpeechSource(path))
-    if path.with_name("meta.json").is_file():
-        return Dataset(TextSource(path))
-    return Dataset(MatrixSource(path))
+    return Dataset(MatrixSource(path) if "_" in path.stem else TextSource(path))

@@ -164,7 +164,12 @@ def _decode_dense(data: bytes) -> Steps:
         table = np.frombuffer(data, np.uint8).reshape(-1, step_bytes)
         first = pb.FeatureList.FromString(data[:step_bytes]).feature[0]
         head = _step_head(sum(map(len, first.float_list.value)))
-        if data.startswith(head) and np.all(table[:, : len(head)] == table[0, : len(head)]):
+        whole = (step_bytes - len(head)) % 4 == 0
+        if (
+            whole
+            and data.startswith(head)
+            and np.all(table[:, : len(head)] == table[0, : len(head)])
+        ):
             floats = np.ascontiguousarray(table[:, len(head) :]).view("<f4")
             return floats.astype(np.float32, copy=False)
     features = pb.FeatureList.FromString(data).feature

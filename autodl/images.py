@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 import struct
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -22,8 +23,10 @@ Pixels = NDArray[np.uint8]
 MAX_PIXELS = 100_000_000  # of one image: 10,000 x 10,000, 300 MB decoded
 THUMBNAIL_SIDE = 16
 FORMATS = ("JPEG", "PNG", "BMP", "GIF", "WEBP")
-# Whatever the format, Pillow itself refuses twice this while it reads headers and frames.
+# Pillow itself refuses twice this while it reads headers and frames; what it would only warn of,
+# we refuse.
 Image.MAX_IMAGE_PIXELS = MAX_PIXELS
+warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
 # What Pillow's plugins raise on broken files.
 _BROKEN = (OSError, SyntaxError, ValueError, TypeError, IndexError, EOFError, OverflowError)
 _GREY = (9798, 19235, 3735)  # 0.299, 0.587, 0.114 in units of 2^-15

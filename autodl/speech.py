@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -26,14 +27,9 @@ class SpeechSource:
         self.path = path
         meta = read_meta(path.parent / "meta.json")
         self._waves = read_waves(path)
-        self._labels = None
-        classes = meta.get("class_num")
-        if path.stem == "train":
-            self._labels = read_train_labels(path, classes, len(self._waves))
-            classes = self._labels.shape[1]
-        self.spec = speech_specification(
-            classes or 0, meta.get(f"{path.stem}_num", len(self._waves))
-        )
+        self._labels, classes = read_train_labels(path, meta, len(self._waves))
+        count = meta.get(f"{path.stem}_num", len(self._waves))
+        self.spec = speech_specification(classes, count)
 
     def __getstate__(self) -> Path:
         return self.path
@@ -78,10 +74,20 @@ def labelled(example: Example, labels: NDArray[np.float64] | None, index: int) -
     )
 
 
-def read_train_labels(path: Path, classes: int | None, count: int) -> NDArray[np.float64]:
-    """The rows of ``train.solution`` beside ``path``. Raises BundleError unless ``count`` rows."""
-    solution = path.with_suffix(".solution")
+def read_train_labels(
+    path: Path, meta: Mapping[str, Any], count: int
+) -> tuple[NDArray[np.float64] | None, int]:
+    """(the rows of ``train.solution`` if ``path`` is the training subset, the number of classes).
+
+    Raises BundleError when the rows are malformed or not ``count``.
+    """
+    classes = meta.get("class_num")
+    if path.stem != "train" and classes is not None:
+        return None, classes
+    solution = path.with_name("train.solution")
     labels = read_labels(solution, classes)
+    if path.stem != "train":
+        return None, labels.shape[1]
     if len(labels) != count:
         raise BundleError(
             "labels-count",
@@ -89,7 +95,7 @@ def read_train_labels(path: Path, classes: int | None, count: int) -> NDArray[np
             hint="Line i holds the labels of example i; blank lines do not count.",
             file=str(solution),
         )
-    return labels
+    return labels, labels.shape[1]
 
 
 def read_meta(path: Path) -> dict[str, Any]:

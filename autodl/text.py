@@ -40,15 +40,9 @@ class TextSource:
                 documents = [_encode(line, by_character, vocabulary) for line in read_lines(file)]
                 if file == path:
                     self._documents = documents
-        self._labels = None
-        classes = meta.get("class_num")
-        if path.stem == "train":
-            self._labels = read_train_labels(path, classes, len(self._documents))
-            classes = self._labels.shape[1]
+        self._labels, classes = read_train_labels(path, meta, len(self._documents))
         count = meta.get(f"{path.stem}_num", len(self._documents))
-        self.spec = replace(
-            speech_specification(classes or 0, count), channel_to_index_map=vocabulary
-        )
+        self.spec = replace(speech_specification(classes, count), channel_to_index_map=vocabulary)
 
     def __len__(self) -> int:
         return len(self._documents)

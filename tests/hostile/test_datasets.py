@@ -1,0 +1,70 @@
+"""Every broken dataset is found with code and place; no odd one raises a false alarm."""
+
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from autodl.check import check
+
+from . import broken_layouts, broken_records, odd
+from .cases import BROKEN, ODD, Broken, Odd
+
+# pytest takes back the filter that autodl.images sets
+pytestmark = pytest.mark.filterwarnings("ignore::PIL.Image.DecompressionBombWarning")
+
+MAX_SECONDS = 5
+MAX_BYTES = 300 << 20  # resident, of a process that checks them all
+
+assert all((broken_layouts, broken_records, odd))  # importing them registers their cases
+
+
+def test_the_corpus_is_large_enough() -> None:
+    assert len(BROKEN) >= 80
+    assert len(ODD) >= 40
+
+
+@pytest.mark.parametrize("case", BROKEN, ids=lambda case: case.make.__name__)
+def test_a_broken_dataset_is_found_with_its_place(case: Broken, tmp_path: Path) -> None:
+    case.make(tmp_path)
+    started = time.monotonic()
+    report = check(tmp_path)
+    assert time.monotonic() - started < MAX_SECONDS
+    errors = [finding for finding in report.findings if finding.severity == "error"]
+    assert case.code in [finding.code for finding in errors], report.findings
+    finding = next(finding for finding in errors if finding.code == case.code)
+    if case.file is not None:
+        assert finding.file == case.file
+    if case.record is not None:
+        assert finding.record == case.record
+    if case.line is not None:
+        assert finding.line == case.line
+    assert finding.message
+    assert not (tmp_path / "pwned").exists()
+
+
+@pytest.mark.parametrize("case", ODD, ids=lambda case: case.make.__name__)
+def test_an_odd_dataset_raises_no_false_alarm(case: Odd, tmp_path: Path) -> None:
+    case.make(tmp_path)
+    report = check(tmp_path)
+    alarms = [finding for finding in report.findings if finding.severity != "note"]
+    assert report.ok, alarms
+    assert {finding.code for finding in alarms} == case.warnings, alarms
+    assert report.summary["subsets"]["train"]["unreadable"] == 0
+
+
+def test_no_dataset_fills_the_memory(tmp_path: Path) -> None:
+    for number, case in enumerate([*BROKEN, *ODD]):
+        root = tmp_path / f"{number:03}"
+        root.mkdir()
+        case.make(root)
+    program = (
+        "import resource, sys; from pathlib import Path; from autodl.check import check\n"
+        "for root in sorted(Path(sys.argv[1]).iterdir()): check(root)\n"
+        "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)"
+    )
+    command = [sys.executable, "-c", program, str(tmp_path)]
+    peak = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    assert int(peak) * (1 if sys.platform == "darwin" else 1024) < MAX_BYTES
