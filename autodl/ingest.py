@@ -11,6 +11,7 @@ reason of a failure. The exit code is always 0, as in the contest; ``autodl/run.
 from __future__ import annotations
 
 import argparse
+import errno
 import importlib
 import json
 import os
@@ -31,7 +32,7 @@ from autodl.bundle import find_bundle
 from autodl.dataset import Dataset, concatenate, open_subset
 from autodl.errors import AutoDLError, BundleError, SolutionError
 from autodl.predictions import write_predictions
-from autodl.solve import describe
+from autodl.verdict import describe
 
 if TYPE_CHECKING:
     from autodl.model_api import Model
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
 # Bound before any foreign code runs, which could replace the names in `time`.
 _monotonic, _epoch = time.monotonic, time.time
 
+DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 NESTED = ("AutoDL_sample_code_submission", "sample_code_submission")  # folders in old submissions
 
 
@@ -151,6 +153,8 @@ def guest(what: str, code: str) -> Iterator[None]:
         traceback.print_exc()
         if isinstance(error, MemoryError):
             raise SolutionError("solution-out-of-memory", f"{what} ran out of memory.") from error
+        if isinstance(error, OSError) and error.errno in DISK_FULL:
+            raise SolutionError("solution-disk-full", f"{what} filled the disk.") from error
         reason = f"{type(error).__name__}: {error}"[:500]
         hint = "The log holds the traceback."
         raise SolutionError(code, f"{what} raised {reason}", hint=hint) from error
@@ -250,10 +254,11 @@ def ingest(
     output: Path,
     budget_seconds: float,
     construction_seconds: float,
+    confinement: Mapping[str, str],
 ) -> None:
     """Run one ingestion to its end; what fails is told in ``ingestion.json`` (formats 3.4)."""
     output.mkdir(parents=True, exist_ok=True)
-    notes: dict[str, Any] = {}
+    notes: dict[str, Any] = {"confinement": confinement}
     try:
         task = open_task(dataset)
     except BundleError as error:
@@ -287,13 +292,15 @@ def main() -> None:
         parser.add_argument(f"--{name}", type=Path, required=True)
     parser.add_argument("--budget", type=float, default=1200.0)
     parser.add_argument("--construction", type=float, default=1200.0)
+    parser.add_argument("--confinement", type=json.loads, default={}, help="what holds this run")
     options = parser.parse_args()
     ingest(
-        options.dataset.resolve(),
-        options.solution.resolve(),
-        options.output.resolve(),
+        options.dataset.absolute(),
+        options.solution.absolute(),
+        options.output.absolute(),
         options.budget,
         options.construction,
+        options.confinement,
     )
     sys.stdout.flush()
     sys.stderr.flush()

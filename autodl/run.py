@@ -26,7 +26,8 @@ from autodl.score import (
     warn_refused,
     write_scores,
 )
-from autodl.solve import DEFAULT_LIMITS, Limits, Outcome, solve
+from autodl.solve import Outcome, solve
+from autodl.verdict import DEFAULT_LIMITS, Limits
 
 Status = Literal["succeeded", "rejected", "failed"]
 

@@ -9,63 +9,36 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import shutil
-import signal
 import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
-import psutil
-
-from autodl.errors import AutoDLError, BundleError, SolutionError
-from autodl.predictions import open_plain, read_start
+from autodl import confine
+from autodl.errors import AutoDLError
+from autodl.predictions import read_start
 from autodl.processes import BoundedLog, ProcessTree
-
-End = Literal[
-    "ok",
-    "data_error",
-    "solution_error",
-    "timeout",
-    "construction_timeout",
-    "out_of_memory",
-    "disk_full",
-    "too_many_processes",
-    "killed",
-]
+from autodl.verdict import DEFAULT_LIMITS, MAX_FILES, End, Evidence, describe, judge
+from autodl.verdict import Limits as Limits
 
 POLL_SECONDS = 0.05
 MEASURE_SECONDS = 0.25
 DISK_SECONDS = 1.0
 GRACE_SECONDS = 2.0  # between TERM and KILL
 ALARM_SECONDS = 5.0  # what ingestion's own alarm gets before we end a construction
-MAX_FILES = 100_000  # in the output folder; more would exhaust the disk's inodes
-MAX_REASON_BYTES = 1 << 16
 SOLVE_NAME, LOG_NAME, SCRATCH_NAME = "solve.json", "log.txt", "scratch"
-
-
-@dataclass(frozen=True)
-class Limits:
-    """What a solution may use beside time; ``None`` means no limit."""
-
-    memory_bytes: int | None = None
-    disk_bytes: int = 10 << 30
-    processes: int = 512
-    log_bytes: int = 4 << 20
-
-
-DEFAULT_LIMITS = Limits()
 
 
 @dataclass(frozen=True)
 class Outcome:
     """How an ingestion ended: ``error`` is None when it ended by itself or by the budget.
 
-    ``exit_code`` is negative for a signal; seconds count from the ingestion's start.
+    ``exit_code`` is negative for a signal; seconds count from the ingestion's start;
+    ``confinement`` says what held ``files`` and ``network``.
     """
 
     end: End
@@ -76,18 +49,12 @@ class Outcome:
     first_prediction_seconds: float | None
     predictions: int
     peak_rss_bytes: int
+    confinement: dict[str, str] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
-        """Return plain values; the error as ``family`` (data or solution), code, message, hint."""
+        """Return plain values; the error as ``family``, code, message, hint."""
         values = {f.name: getattr(self, f.name) for f in fields(self)}
         return values | {"error": None if self.error is None else describe(self.error)}
-
-
-def describe(error: AutoDLError) -> dict[str, Any]:
-    """Return an error as plain values; its ``family`` says whose fault it is."""
-    family = "data" if isinstance(error, BundleError) else "solution"
-    message = f"{error.where}: {error.message}" if error.where else error.message
-    return {"family": family, "code": error.code, "message": message, "hint": error.hint}
 
 
 def solve(
@@ -100,7 +67,7 @@ def solve(
     gpu: str | None = None,
     limits: Limits = DEFAULT_LIMITS,
 ) -> Outcome:
-    """Ingest in a child process, and end it and all its descendants when its time is over.
+    """Ingest in a confined child process, and end all of its tree when its time is over.
 
     ``public`` is a bundle without test labels, ``gpu`` what CUDA_VISIBLE_DEVICES is to say. The
     budget counts from ``start.txt``; TERM goes out when it ends, KILL after two seconds, and what
@@ -109,11 +76,16 @@ def solve(
     output.mkdir(parents=True, exist_ok=True)
     supervisor = _Supervisor(output, budget_seconds, construction_seconds, limits)
     with _scratch(output) as scratch:
+        plan = _plan(public, solution, output, gpu, limits)
         command = [sys.executable, "-P", "-m", "autodl.ingest"]
-        command += ["--dataset", str(public.absolute()), "--solution", str(solution.absolute())]
+        command += ["--dataset", str(public.absolute())]
+        command += ["--solution", str(_private_view(solution, scratch))]
         command += ["--output", str(output.absolute()), "--budget", str(budget_seconds)]
         command += ["--construction", str(construction_seconds)]
-        outcome = supervisor.supervise(command, _environment(scratch, gpu), scratch)
+        command += ["--confinement", json.dumps(plan.strength.to_json())]
+        environment = _environment(scratch, gpu)
+        outcome = supervisor.supervise(plan.command(command), environment, scratch)
+    outcome = replace(outcome, confinement=plan.strength.to_json())
     part = output / (SOLVE_NAME + ".part")
     part.write_text(json.dumps(outcome.to_json()) + "\n", encoding="utf-8")
     part.replace(output / SOLVE_NAME)
@@ -132,11 +104,36 @@ def _scratch(output: Path) -> Iterator[Path]:
             shutil.rmtree(scratch, ignore_errors=True)
 
 
+def _plan(
+    public: Path, solution: Path, output: Path, gpu: str | None, limits: Limits
+) -> confine.Plan:
+    """The solution reads programs, the public data and itself; it writes its output."""
+    ours = (sys.prefix, sys.base_prefix, Path(__file__).parent, public, solution)
+    gpus = [] if gpu is None else sorted(Path("/dev").glob("nvidia*"))
+    return confine.Plan(
+        read=(*confine.SYSTEM, *(str(Path(path).resolve()) for path in ours)),
+        write=(str(output.resolve()), confine.SHARED_MEMORY),
+        devices=(*confine.DEVICES, *map(str, gpus)),
+        file_bytes=limits.disk_bytes,
+        strength=confine.strength(),
+    )
+
+
+def _private_view(solution: Path, scratch: Path) -> Path:
+    """Link to the solution from a folder of its own, for Python lists a package's parent."""
+    view = scratch / "solution"
+    view.mkdir()
+    link = view / solution.resolve().name
+    link.symlink_to(solution.resolve())
+    return link
+
+
 def _environment(scratch: Path, gpu: str | None) -> dict[str, str]:
     """Nothing of ours is inherited: no token, no address, no path."""
     return {
         "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.defpath]),
         "HOME": str(scratch),
+        "USER": "solution",
         "TMPDIR": str(scratch),
         "LANG": "C.UTF-8",
         "PYTHONUNBUFFERED": "1",
@@ -219,8 +216,8 @@ class _Supervisor:
         return "out_of_memory" if limit is not None and used > limit else None
 
     def _outcome(self, breach: End | None, exit_code: int, ended: float) -> Outcome:
-        reason = _read_reason(self._output)
-        end, error = self._judge(breach, exit_code, reason)
+        evidence = Evidence(breach, exit_code, self._peak_bytes, self._limits)
+        end, error = judge(evidence, self._output)
         start = read_start(self._output / "start.txt")
         stamps = {} if start is None else start.relative()
         started = ended if self._started is None else self._started
@@ -234,88 +231,6 @@ class _Supervisor:
             predictions=len(stamps),
             peak_rss_bytes=self._peak_bytes,
         )
-
-    def _judge(
-        self, breach: End | None, exit_code: int, reason: dict[str, Any] | None
-    ) -> tuple[End, AutoDLError | None]:
-        """Decide whose fault the end was, and say it in one sentence."""
-        if breach is not None:
-            return breach, self._breached(breach)
-        if exit_code == -signal.SIGKILL:
-            return self._killed()
-        if exit_code < 0:
-            name = signal.Signals(-exit_code).name
-            return "solution_error", SolutionError(
-                "solution-crashed",
-                f"the solution's process died of {name}.",
-                hint="Native code failed; the last lines of the log may name it.",
-            )
-        if reason is None:
-            return "solution_error", SolutionError(
-                "solution-exited",
-                f"the solution's process left with exit code {exit_code} before its end.",
-                hint="The last lines of the log may say why.",
-            )
-        if reason["success"]:
-            return "ok", None
-        if reason["code"] == "solution-out-of-memory":
-            return "out_of_memory", reason["error"]
-        data = isinstance(reason["error"], BundleError)
-        return "data_error" if data else "solution_error", reason["error"]
-
-    def _killed(self) -> tuple[End, AutoDLError]:
-        """The kernel kills with this signal when memory runs out, and hardly anyone else does."""
-        total = psutil.virtual_memory().total
-        if self._peak_bytes > total // 2:
-            return "out_of_memory", SolutionError(
-                "solution-out-of-memory",
-                f"the machine ran out of memory; the solution held {self._peak_bytes >> 20} MiB.",
-            )
-        return "killed", SolutionError(
-            "solution-killed", "the solution's process was killed from outside or by itself."
-        )
-
-    def _breached(self, breach: End) -> AutoDLError | None:
-        limits = self._limits
-        if breach == "construction_timeout":
-            return SolutionError(
-                "solution-construction-timeout",
-                f"making the Model took over {self._construction_seconds:g} s.",
-                hint="Move work from the constructor to train, or make it shorter.",
-            )
-        if breach == "out_of_memory":
-            return SolutionError(
-                "solution-out-of-memory",
-                f"the solution used more than {(limits.memory_bytes or 0) >> 20} MiB of memory.",
-            )
-        if breach == "disk_full":
-            return SolutionError(
-                "solution-disk-full",
-                f"the solution wrote more than {limits.disk_bytes >> 20} MiB or {MAX_FILES} files.",
-            )
-        if breach == "too_many_processes":
-            return SolutionError(
-                "solution-too-many-processes",
-                f"the solution had more than {limits.processes} processes at once.",
-            )
-        return None
-
-
-def _read_reason(output: Path) -> dict[str, Any] | None:
-    """Read ``ingestion.json``, which the solution's process wrote: nothing in it is trusted."""
-    try:
-        with open_plain(output / "ingestion.json") as file:
-            reason = json.loads(file.read(MAX_REASON_BYTES))
-        error = reason["error"]
-        if error is None:
-            return {"success": True, "code": None, "error": None}
-        code, message, hint = (str(error[key])[:1000] for key in ("code", "message", "hint"))
-        family = BundleError if error["family"] == "data" else SolutionError
-    except (OSError, ValueError, TypeError, KeyError, RecursionError):
-        return None
-    if not re.fullmatch(r"[a-z0-9]+(-[a-z0-9]+)+", code):
-        return None
-    return {"success": False, "code": code, "error": family(code, message, hint=hint)}
 
 
 def _is_over(folder: Path, limit_bytes: int, limit_files: int) -> bool:

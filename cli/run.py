@@ -58,7 +58,7 @@ def run(
     """Check a bundle, let a solution learn it, and score it as it goes."""
     from autodl.run import find_winner_solution
     from autodl.run import run as run_bundle
-    from autodl.solve import Limits
+    from autodl.verdict import Limits
     from cli.follow import talk
 
     signal.signal(signal.SIGTERM, lambda _signal, _frame: sys.exit(128 + signal.SIGTERM))

@@ -10,7 +10,8 @@ import pytest
 
 from autodl.bundle import find_bundle, split_bundle
 from autodl.predictions import read_start
-from autodl.solve import Limits, Outcome, solve
+from autodl.solve import Outcome, solve
+from autodl.verdict import Limits
 
 BUDGET = 1.5
 OVERRUN = 15.0
