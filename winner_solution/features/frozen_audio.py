@@ -1,7 +1,7 @@
-"""Features of sounds by YAMNet, a frozen network that learned 521 kinds of sound from AudioSet.
+"""Features of sounds and of speech by frozen networks. Sounds are taken to be at 16 kHz.
 
-Source: Google's YAMNet (a MobileNet on log-mel patches of 0.96 s at 16 kHz). The logits of its
-last layer serve better than its embedding on small sets of sounds (LOG.md).
+Sources: Google's YAMNet (521 kinds of sound, learned from AudioSet; its last layer's logits serve
+better than its embedding on small sets, LOG.md), and the encoder of Whisper (``nets/whisper.py``).
 """
 
 from __future__ import annotations
@@ -15,7 +15,8 @@ import numpy as np
 
 from ..budget import cores
 from ..data import Floats, Subset, spread
-from ..nets.runtime import require
+from ..nets.runtime import open_session, require
+from ..nets.torch_file import read_torch
 from ..split import Rows
 from ..weights import get
 
@@ -25,9 +26,11 @@ MAX_WINDOWS = 20  # of a clip, evenly spread
 INTEGER_SCALE = 32_768.0  # of samples that were kept as 16-bit integers
 LOGITS = "BiasAdd"  # in the name of the tensor before the sigmoid
 CLASSES = 521
+SPEECH_MIN_SAMPLES = 1_600
+SPEECH_MAX_SAMPLES = 80_000  # 5 s: longer clips give their middle
 
 
-class FrozenAudio:
+class FrozenSound:
     """Mean and maximum over a clip's windows of YAMNet's logits: 1,042 features.
 
     Raises WeightsError where the network cannot be had.
@@ -47,7 +50,7 @@ class FrozenAudio:
 
     def _describe(self, series: Floats) -> Floats:
         network = self._network()
-        logits = np.stack([network(window) for window in windows(series)])
+        logits = np.stack([network(window) for window in windows(wave_of(series))])
         return np.concatenate([logits.mean(axis=0), logits.max(axis=0)])
 
     def _network(self) -> _Network:
@@ -58,15 +61,55 @@ class FrozenAudio:
         return network
 
 
-def windows(series: Floats) -> list[Floats]:
-    """Overlapping windows of (T, channels), float32 (WINDOW,) in -1..1; the last is padded."""
+class FrozenSpeech:
+    """Whisper's encoder on at most five seconds of a clip: 1,536 features.
+
+    Raises WeightsError where the network cannot be had.
+    """
+
+    name = "whisper-tiny-en"
+
+    def __init__(self) -> None:
+        require("onnx", "onnxruntime")
+        from ..nets.whisper import speech_features
+
+        # One clip a thread: clips differ in length, and threads inside a clip gain less.
+        model = speech_features(read_torch(get("whisper-tiny-en")))
+        self._session = open_session(model, threads=1)
+        self._pool = ThreadPoolExecutor(cores(), thread_name_prefix="whisper")
+
+    def __call__(self, subset: Subset, rows: Rows) -> Floats:
+        """float32 (n, 1536)."""
+        return np.concatenate(list(self._pool.map(self._describe, subset.series(rows))))
+
+    def _describe(self, series: Floats) -> Floats:
+        from ..nets.whisper import log_mel
+
+        wave = middle(wave_of(series), SPEECH_MAX_SAMPLES)
+        wave = np.pad(wave, (0, max(0, SPEECH_MIN_SAMPLES - len(wave))))
+        features: Floats = self._session.run(None, {"mel": log_mel(wave)[None]})[0]
+        return features
+
+
+def wave_of(series: Floats) -> Floats:
+    """Samples, float32 (T,) around 0 in -1..1, of (T, channels)."""
     wave = series.mean(axis=1) if series.shape[1] > 1 else series[:, 0]
     wave = wave / (INTEGER_SCALE if np.abs(wave).max() > 2 else 1.0)
-    wave = wave - wave.mean()
+    return np.asarray(wave - wave.mean(), np.float32)
+
+
+def middle(wave: Floats, size: int) -> Floats:
+    """The middle ``size`` samples of a longer wave."""
+    start = max(0, (len(wave) - size) // 2)
+    return wave[start : start + size]
+
+
+def windows(wave: Floats) -> list[Floats]:
+    """Overlapping windows of a wave, float32 (WINDOW,) each; the last is padded."""
     starts = range(0, max(len(wave) - HOP, 1), HOP)
     chosen = spread(starts, MAX_WINDOWS) if len(starts) > MAX_WINDOWS else starts
     parts = [wave[start : start + WINDOW] for start in chosen]
-    return [np.pad(part, (0, WINDOW - len(part))).astype(np.float32) for part in parts]
+    return [np.pad(part, (0, WINDOW - len(part))) for part in parts]
 
 
 class _Network:

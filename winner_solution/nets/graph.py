@@ -19,11 +19,11 @@ if TYPE_CHECKING:
     from .backbone import Backbone, Convolution
 
 MAP_STRIDE = 32
-OPSET = 18
+OPSET = 20
 IR_VERSION = 10
 
 
-class _Graph:
+class Graph:
     """Nodes and constants in the order of adding; each method returns the name of its output."""
 
     def __init__(self) -> None:
@@ -50,9 +50,10 @@ class _Graph:
         zero, six = self.constant(0), self.constant(6)
         return self.add("Clip", y, zero, six)
 
-    def serialize(self, output: str) -> bytes:
-        shape: list[str | int | None] = ["n", "height", "width", 3]
-        inputs = [helper.make_tensor_value_info("pixels", TensorProto.UINT8, shape)]
+    def serialize(self, output: str, name: str, shape: tuple[str | int, ...]) -> bytes:
+        """The model with the one input ``name`` (pixels are uint8, all else float32)."""
+        kind = TensorProto.UINT8 if name == "pixels" else TensorProto.FLOAT
+        inputs = [helper.make_tensor_value_info(name, kind, shape)]
         outputs = [helper.make_tensor_value_info(output, TensorProto.FLOAT, ["n", None])]
         body = helper.make_graph(self.nodes, "features", inputs, outputs, self.constants)
         opset = helper.make_opsetid("", OPSET)
@@ -68,7 +69,7 @@ def image_features(backbone: Backbone, height: int, width: int) -> bytes:
     """
     if min(height, width) <= 0 or height % MAP_STRIDE or width % MAP_STRIDE:
         raise ValueError(f"{height} x {width}: the sides must be multiples of {MAP_STRIDE}")
-    graph = _Graph()
+    graph = Graph()
     x = graph.add("Cast", "pixels", to=TensorProto.FLOAT)
     x = graph.add("Sub", x, graph.constant(backbone.mean))
     x = graph.add("Div", x, graph.constant(backbone.scale))
@@ -89,4 +90,4 @@ def image_features(backbone: Backbone, height: int, width: int) -> bytes:
     cell = [height // MAP_STRIDE, width // MAP_STRIDE]
     grid = graph.add("Flatten", graph.add("AveragePool", tap, kernel_shape=cell, strides=cell))
     features = graph.add("Concat", last, grid, axis=1)
-    return graph.serialize(features)
+    return graph.serialize(features, "pixels", ("n", "height", "width", 3))

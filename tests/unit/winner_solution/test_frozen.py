@@ -1,11 +1,21 @@
 """Frozen networks give features that tell things apart, whatever the shape of the examples."""
 
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 
-from winner_solution.data import Floats, Subset
+from winner_solution.data import Extractor, Floats, Subset
 from winner_solution.domain import Shape
-from winner_solution.features.frozen_audio import HOP, MAX_WINDOWS, WINDOW, FrozenAudio, windows
+from winner_solution.features.frozen_audio import (
+    HOP,
+    MAX_WINDOWS,
+    WINDOW,
+    FrozenSound,
+    FrozenSpeech,
+    wave_of,
+    windows,
+)
 from winner_solution.features.frozen_image import (
     FrozenFrames,
     FrozenImage,
@@ -81,23 +91,33 @@ def test_clips_tell_the_place_from_the_motion() -> None:
 
 @pytest.mark.parametrize("samples", [1, 100, WINDOW, WINDOW + 1, 3 * WINDOW, 100 * WINDOW])
 def test_a_sound_of_any_length_gives_whole_windows(samples: int) -> None:
-    parts = windows(RNG.normal(size=(samples, 1)).astype(np.float32))
+    parts = windows(wave_of(RNG.normal(size=(samples, 1)).astype(np.float32)))
     assert {part.shape for part in parts} == {(WINDOW,)}
     assert len(parts) == min(MAX_WINDOWS, max(1, -(-(samples - HOP) // HOP)))
 
 
 def test_integer_samples_are_scaled_and_the_mean_is_taken_out() -> None:
     wave = RNG.uniform(-1, 1, (WINDOW, 1)).astype(np.float32)
-    np.testing.assert_allclose(windows(wave * 32768 + 9)[0], windows(wave)[0], atol=1e-6)
+    np.testing.assert_allclose(wave_of(wave * 32768 + 9), wave_of(wave), atol=1e-6)
 
 
-def test_a_tone_sounds_unlike_noise_and_like_another_tone() -> None:
+@pytest.mark.parametrize("make", [FrozenSound, FrozenSpeech])
+def test_a_tone_sounds_unlike_noise_and_like_another_tone(make: Callable[[], Extractor]) -> None:
     time = np.arange(2 * WINDOW, dtype=np.float32)[:, None, None, None] / 16_000
     sounds = [np.sin(2 * np.pi * 440 * time) / 2, np.sin(2 * np.pi * 450 * time) / 2]
     sounds.append(RNG.normal(0, 0.2, time.shape).astype(np.float32))
     subset = subset_of(sounds)
-    x = subset.features(FrozenAudio(), subset.rows)
-    assert np.linalg.norm(x[0] - x[1]) < 0.5 * np.linalg.norm(x[0] - x[2])
+    x = subset.features(make(), subset.rows)
+    assert np.linalg.norm(x[0] - x[1]) < 0.8 * np.linalg.norm(x[0] - x[2])
+
+
+@pytest.mark.parametrize("samples", [1, 10, 500, 200_000])
+def test_speech_of_any_length_gives_finite_features(samples: int) -> None:
+    sound = RNG.normal(0, 0.1, (samples, 1, 1, 1)).astype(np.float32)
+    subset = subset_of([sound, np.zeros_like(sound)])
+    features = subset.features(FrozenSpeech(), subset.rows)
+    assert features.shape == (2, 1536)
+    assert np.isfinite(features).all()
 
 
 def test_sentences_of_like_meaning_lie_near_each_other() -> None:
@@ -135,6 +155,6 @@ def test_without_weights_each_extractor_says_so_at_once(monkeypatch: pytest.Monk
     assert manifest()
     monkeypatch.setattr(weights, "manifest", dict)
     load_backbone.cache_clear()
-    for make in (lambda: FrozenImage("mobilenet-v2", 64), FrozenAudio, FrozenText):
+    for make in (lambda: FrozenImage("mobilenet-v2", 64), FrozenSound, FrozenSpeech, FrozenText):
         with pytest.raises(WeightsError):
             make()

@@ -1,0 +1,122 @@
+"""The encoder of Whisper tiny.en as an ONNX graph, and the log-mel spectrogram that it hears.
+
+Source: Radford et al. 2022, arXiv 2212.04356, with the names of OpenAI's checkpoint.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from .graph import Graph
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from numpy.typing import NDArray
+
+    Floats = NDArray[np.float32]
+    Tensors = Mapping[str, NDArray[Any]]
+
+RATE = 16_000  # samples a second
+WINDOW = 400  # samples
+HOP = 160
+BANDS = 80
+HEADS, LAYERS, WIDTH = 6, 4, 384
+MIDDLE_LAYER = 2
+_ENCODER = "model_state_dict.encoder"
+
+
+def speech_features(tensors: Tensors) -> bytes:
+    """A serialized model: "mel", float32 (1, 80, frames) -> float32 (1, 1536).
+
+    The features are mean and deviation over time of the middle layer and of the last one; the
+    middle one knows more of the voice, the last one of the words. Raises KeyError when a tensor
+    is missing.
+    """
+    graph = Graph()
+
+    def load(name: str) -> NDArray[Any]:
+        return tensors[f"{_ENCODER}.{name}"]
+
+    def linear(x: str, name: str, *, bias: bool = True) -> str:
+        y = graph.add("MatMul", x, graph.constant(load(f"{name}.weight").T))
+        return graph.add("Add", y, graph.constant(load(f"{name}.bias"))) if bias else y
+
+    def norm(x: str, name: str) -> str:
+        scale, bias = (graph.constant(load(f"{name}.{part}")) for part in ("weight", "bias"))
+        return graph.add("LayerNormalization", x, scale, bias, axis=-1)
+
+    def heads(x: str, order: tuple[int, ...]) -> str:
+        shape = graph.constant([0, 0, HEADS, WIDTH // HEADS], np.int64)
+        return graph.add("Transpose", graph.add("Reshape", x, shape), perm=order)
+
+    def attention(x: str, name: str) -> str:
+        query = heads(linear(x, f"{name}.query"), (0, 2, 1, 3))
+        key = heads(linear(x, f"{name}.key", bias=False), (0, 2, 3, 1))
+        value = heads(linear(x, f"{name}.value"), (0, 2, 1, 3))
+        scores = graph.add("MatMul", query, key)
+        scores = graph.add("Mul", scores, graph.constant((WIDTH // HEADS) ** -0.5))
+        mixed = graph.add("MatMul", graph.add("Softmax", scores, axis=-1), value)
+        flat = graph.add("Transpose", mixed, perm=[0, 2, 1, 3])
+        flat = graph.add("Reshape", flat, graph.constant([0, 0, WIDTH], np.int64))
+        return linear(flat, f"{name}.out")
+
+    x = "mel"
+    for name, stride in (("conv1", 1), ("conv2", 2)):
+        kernel, bias = (graph.constant(load(f"{name}.{part}")) for part in ("weight", "bias"))
+        x = graph.add("Conv", x, kernel, bias, strides=[stride], pads=[1, 1])
+        x = graph.add("Gelu", x)
+    x = graph.add("Transpose", x, perm=[0, 2, 1])
+    length = graph.add("Shape", x, start=1, end=2)
+    first = graph.constant([0], np.int64)
+    places = graph.constant(load("positional_embedding"))
+    x = graph.add("Add", x, graph.add("Slice", places, first, length))
+    middle = x
+    for i in range(LAYERS):
+        block = f"blocks.{i}"
+        x = graph.add("Add", x, attention(norm(x, f"{block}.attn_ln"), f"{block}.attn"))
+        y = graph.add("Gelu", linear(norm(x, f"{block}.mlp_ln"), f"{block}.mlp.0"))
+        x = graph.add("Add", x, linear(y, f"{block}.mlp.2"))
+        if i + 1 == MIDDLE_LAYER:
+            middle = x
+    pooled = [*_moments(graph, middle), *_moments(graph, norm(x, "ln_post"))]
+    return graph.serialize(graph.add("Concat", *pooled, axis=1), "mel", ("n", BANDS, "frames"))
+
+
+def _moments(graph: Graph, x: str) -> tuple[str, str]:
+    """Mean and standard deviation over the second axis."""
+    axis = graph.constant([1], np.int64)
+    mean = graph.add("ReduceMean", x, axis, keepdims=1)
+    centred = graph.add("Sub", x, mean)
+    variance = graph.add("ReduceMean", graph.add("Mul", centred, centred), axis, keepdims=0)
+    return graph.add("Squeeze", mean, axis), graph.add("Sqrt", variance)
+
+
+def log_mel(wave: Floats) -> Floats:
+    """float32 (80, frames) of (samples,) in -1..1 at 16 kHz; a hundred frames a second."""
+    padded = np.pad(wave, WINDOW // 2, mode="reflect" if len(wave) > WINDOW // 2 else "constant")
+    frames = np.lib.stride_tricks.sliding_window_view(padded, WINDOW)[::HOP][: len(wave) // HOP]
+    hann = 0.5 - 0.5 * np.cos(2 * np.pi * np.arange(WINDOW) / WINDOW)
+    power = np.abs(np.fft.rfft(frames * hann)) ** 2
+    mel = np.log10(np.maximum(_BANK @ power.T, 1e-10))
+    return np.asarray((np.maximum(mel, mel.max() - 8) + 4) / 4, np.float32)
+
+
+def _slaney_bank() -> NDArray[np.float64]:
+    """Triangular filters (80, 201), linear below 1 kHz and logarithmic above, of equal area."""
+    linear_step, knee = 200 / 3, 15.0  # Hz a mel below the knee; mel of 1 kHz
+    log_step = np.log(6.4) / 27
+    top = knee + np.log(RATE / 2 / 1000) / log_step
+    mels = np.linspace(0, top, BANDS + 2)
+    hertz = np.where(mels < knee, mels * linear_step, 1000 * np.exp(log_step * (mels - knee)))
+    bins = np.fft.rfftfreq(WINDOW, 1 / RATE)
+    rising = (bins - hertz[:-2, None]) / np.diff(hertz)[:-1, None]
+    falling = (hertz[2:, None] - bins) / np.diff(hertz)[1:, None]
+    area = 2 / (hertz[2:] - hertz[:-2])
+    bank: NDArray[np.float64] = np.maximum(0, np.minimum(rising, falling)) * area[:, None]
+    return bank
+
+
+_BANK = _slaney_bank()
