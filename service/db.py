@@ -47,6 +47,7 @@ class Database:
             Session(self.writers, expire_on_commit=False) as session,
             session.begin(),
         ):
+            session.connection()  # take the lock now, not at the first statement
             yield session
 
     def close(self) -> None:

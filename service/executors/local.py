@@ -29,6 +29,7 @@ from service.worker.solve import SolveTask
 from service.worker.stage import StageTask
 
 START_SECONDS = 30.0  # for a supervisor to write its first status
+MARGIN_SECONDS = 30.0  # over a program's own clock, before its supervisor uses force
 PATIENCE_SECONDS = 6.0  # for a supervisor to end its run when asked
 PROGRAMS = {
     name: [sys.executable, "-P", "-m", f"service.worker.{name}"]
@@ -241,12 +242,13 @@ class LocalExecutor:
 
 def _limits(spec: RunSpec) -> dict[str, float]:
     solving = spec.kind is RunKind.SOLVE
-    return {
+    own = {
         "stage": spec.stage.limit_seconds,
         "solve": spec.solve.limit_seconds if solving else spec.solve.check_seconds,
         "score": spec.publish.limit_seconds,
         "publish": spec.publish.limit_seconds,
     }
+    return {name: seconds + MARGIN_SECONDS for name, seconds in own.items()}
 
 
 def _write_private(path: Path, text: str) -> None:

@@ -25,7 +25,6 @@ from service.worker.program import read_json, write_json
 
 LOG_BYTES = 2 * 1024 * 1024  # kept of each program's output: the beginning and the end
 GRACE_SECONDS = 2.0  # between TERM and KILL
-MARGIN_SECONDS = 30.0  # over a program's own clock, before we use force
 SCORE_STARTS = 3
 POLL_SECONDS = 0.05
 
@@ -37,7 +36,7 @@ class SupervisorTask(BaseModel):
     kind: RunKind
     gpu: str | None
     programs: dict[str, list[str]]  #: command lines of stage, solve, score, publish
-    limits: dict[str, float]  #: seconds
+    limits: dict[str, float]  #: seconds before we use force
     environment: dict[str, str]
 
 
@@ -164,7 +163,7 @@ class Supervisor:
 
     def _finish(self, program: Program) -> bool:
         """Wait until the program ends or has had its time, then end what it left behind."""
-        limit = program.seconds + self.task.limits[program.name] + MARGIN_SECONDS
+        limit = program.seconds + self.task.limits[program.name]
         timed_out = False
         while not program.is_over() and not timed_out:
             if self.interrupted:

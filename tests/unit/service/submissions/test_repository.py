@@ -1,0 +1,67 @@
+"""The queue's order, pages and what can be seen of others."""
+
+import pytest
+
+from autodl.errors import UsageError
+from service.models import Account, RunKind, RunState
+from service.submissions import repository, service
+
+
+@pytest.fixture
+def other_id(database) -> str:
+    with database.write() as session:
+        other = Account(name="bob")
+        session.add(other)
+        session.flush()
+        return other.id
+
+
+def test_pages_follow_on_another_without_gap_or_repeat(database, create, account_id) -> None:
+    with database.write() as session:
+        made = [create(session).id for _ in range(5)]
+    seen, before = [], None
+    with database.read() as session:
+        while page := repository.list_submissions(session, account_id, limit=2, before=before):
+            seen += [s.id for s in page]
+            before = (page[-1].created_at, page[-1].id)
+    assert seen == made[::-1]
+
+
+def test_an_account_sees_its_own_submissions_only(database, create, account_id, other_id) -> None:
+    with database.write() as session:
+        submission = create(session)
+        assert list(repository.list_submissions(session, other_id, limit=9)) == []
+        with pytest.raises(UsageError):
+            repository.get_submission(session, other_id, submission.id)
+
+
+def test_the_oldest_waits_first(database, create) -> None:
+    with database.write() as session:
+        made = [create(session) for _ in range(3)]
+        assert repository.list_waiting(session, RunKind.CHECK) == made
+        assert repository.list_waiting(session, RunKind.SOLVE) == []
+
+
+def test_one_with_runs_at_work_waits_behind_one_without(database, create, other_id) -> None:
+    with database.write() as session:
+        first, second = create(session), create(session)
+        others = create(session, other_id)
+        service.create_run(session, first, RunKind.CHECK, "fake", "secret")
+        assert repository.list_waiting(session, RunKind.CHECK) == [others, second]
+
+
+def test_a_submission_whose_run_ended_unrecorded_waits_again(database, create) -> None:
+    with database.write() as session:
+        submission = create(session)
+        run = service.create_run(session, submission, RunKind.CHECK, "fake", "secret")
+        assert repository.list_waiting(session, RunKind.CHECK) == []
+        run.state = RunState.LOST
+        assert repository.list_waiting(session, RunKind.CHECK) == [submission]
+
+
+def test_tokens_differ_by_run_and_secret_and_are_kept_as_digests() -> None:
+    token = repository.make_token("secret", "run")
+    assert token == repository.make_token("secret", "run")
+    assert token != repository.make_token("secret", "other")
+    assert token != repository.make_token("other", "run")
+    assert token not in repository.hash_token(token)

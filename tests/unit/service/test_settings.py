@@ -1,0 +1,59 @@
+"""Settings come from the environment, and only from there."""
+
+from pathlib import Path
+
+import pytest
+
+from autodl.errors import UsageError
+from service.settings import Settings, inherited_environment
+
+
+def test_gpus_are_given_with_commas_and_none_means_the_processor(monkeypatch, tmp_path) -> None:
+    monkeypatch.setenv("AUTODL_GPUS", "0, 2")
+    assert Settings(data=tmp_path).gpu_slots == ("0", "2")
+    monkeypatch.setenv("AUTODL_GPUS", "")
+    assert Settings(data=tmp_path).gpu_slots == ()
+
+
+def test_everything_lies_in_the_data_directory_by_default(tmp_path) -> None:
+    settings = Settings(data=tmp_path)
+    assert settings.effective_database_url == f"sqlite:///{tmp_path}/autodl.db"
+    assert settings.effective_storage == (tmp_path / "storage").as_uri()
+
+
+def test_the_secret_is_made_once_and_for_its_owner_only(tmp_path) -> None:
+    settings = Settings(data=tmp_path / "new")
+    assert settings.read_secret() == settings.read_secret()
+    assert len(settings.read_secret()) == 64
+    assert (tmp_path / "new/secret").stat().st_mode & 0o777 == 0o600
+
+
+def test_a_given_secret_wins_and_is_not_shown(monkeypatch, tmp_path) -> None:
+    monkeypatch.setenv("AUTODL_SECRET", "open sesame")
+    settings = Settings(data=tmp_path)
+    assert settings.read_secret() == "open sesame"
+    assert "sesame" not in repr(settings)
+
+
+def test_the_winner_is_found_without_importing_it(tmp_path) -> None:
+    folder = Settings(data=tmp_path).get_solution("winner")
+    assert (folder / "__init__.py").is_file()
+
+
+def test_an_operator_adds_solutions_by_name(monkeypatch, tmp_path) -> None:
+    monkeypatch.setenv("AUTODL_SOLUTIONS", '{"mine": "/opt/mine"}')
+    assert Settings(data=tmp_path).get_solution("mine") == Path("/opt/mine")
+
+
+def test_an_unknown_solution_is_refused_with_the_known_ones(tmp_path) -> None:
+    with pytest.raises(UsageError, match="winner") as caught:
+        Settings(data=tmp_path).get_solution("os")
+    assert caught.value.code == "solution-unknown"
+
+
+def test_runs_inherit_no_setting_and_no_credential(monkeypatch) -> None:
+    monkeypatch.setenv("AUTODL_SECRET", "x")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "x")
+    names = inherited_environment()
+    assert "PATH" in names
+    assert not {"AUTODL_SECRET", "AWS_SECRET_ACCESS_KEY"} & names.keys()
