@@ -72,6 +72,7 @@ def create_app(settings: Settings, executor: Executor) -> FastAPI:
         docs_url=None,  # they load scripts from elsewhere
         redoc_url=None,
         openapi_url="/v1/openapi.json",
+        redirect_slashes=False,
     )
     app.state.context = context
     app.add_middleware(_Envelope)
@@ -140,3 +141,21 @@ def _describe_api(app: FastAPI) -> dict[str, Any]:
         schema["components"]["schemas"]["ProblemView"] = ProblemView.model_json_schema()
         app.openapi_schema = schema
     return app.openapi_schema
+
+
+def main() -> None:
+    """``python -m service.app``: print the API's description, for ``docs/openapi.json``."""
+    import json
+    import sys
+    import tempfile
+
+    from service.executors.local import LocalExecutor
+
+    with tempfile.TemporaryDirectory() as folder:
+        settings = Settings(data=Path(folder))
+        app = create_app(settings, LocalExecutor(settings))
+        sys.stdout.write(json.dumps(app.openapi(), indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -33,6 +33,7 @@ STATUSES = {
     "submission-ended": 409,
     "upload-too-large": 413,
     "media-type-unsupported": 415,
+    "range-not-satisfiable": 416,
     "budget-out-of-range": 422,
     "solution-unknown": 422,
     "submission-name-invalid": 422,
@@ -53,7 +54,6 @@ FRAMEWORK_CODES = {
     404: ("resource-not-found", "There is nothing at this address."),
     405: ("method-not-allowed", "This address does not take that method."),
     413: ("upload-too-large", "The request is larger than the service takes."),
-    416: ("range-not-satisfiable", "The file has no such range of bytes."),
 }
 RETRY_AFTER_SECONDS = 5
 
@@ -78,7 +78,7 @@ class Problem:
     def to_json(self, request: Request) -> dict[str, Any]:
         """The members of RFC 9457 and ours; ``type`` points to the explanation of the code."""
         return {
-            "type": f"{request.scope.get('root_path', '')}/errors#{self.code}",
+            "type": f"/errors#{self.code}",
             "title": self.title,
             "status": self.status,
             "detail": self.detail,
