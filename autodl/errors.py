@@ -45,7 +45,8 @@ class AutoDLError(Exception):
 
     def __str__(self) -> str:
         place = f"{self.where}: " if self.where else ""
-        hint = f" {self.hint}" if self.hint else ""
+        stop = "" if self.message.endswith((".", "!", "?")) else "."
+        hint = f"{stop} {self.hint}" if self.hint else ""
         return f"{place}{self.message}{hint}"
 
 

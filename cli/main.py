@@ -14,6 +14,7 @@ import typer
 
 from autodl.errors import AutoDLError
 from cli import data, remote, run, serve
+from cli import format as formatting
 
 # By the name of an error's class, nearest first, so that no error's module need be loaded to ask.
 EXIT_CODES = {
@@ -59,7 +60,7 @@ def _options(
     return
 
 
-for module in (data, run, serve, remote):
+for module in (formatting, data, run, serve, remote):
     module.register(app)
 
 
@@ -68,10 +69,10 @@ def exit_code(error: AutoDLError) -> int:
     return next(EXIT_CODES[c.__name__] for c in type(error).__mro__ if c.__name__ in EXIT_CODES)
 
 
-def main() -> None:
+def main(command: typer.Typer = app) -> None:
     """Run ``autodl``; an error is told in words and ends in its exit code."""
     try:
-        app()
+        command()
     except AutoDLError as error:
         if "--debug" in sys.argv:
             raise

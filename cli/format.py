@@ -1,0 +1,91 @@
+"""The verb that turns raw files into a bundle."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from autodl.errors import UsageError
+
+
+def register(app: typer.Typer) -> None:
+    """Add the verb."""
+    app.command("format")(format_source)
+
+
+def format_source(
+    source: Annotated[Path, typer.Argument(help="A folder of images with labels.csv, or a CSV.")],
+    out: Annotated[Path | None, typer.Argument(help="NAME.zip, or a folder.")] = None,
+    label: Annotated[
+        str, typer.Option(help="The label column; several 0/1 columns as a,b,c.")
+    ] = "",
+    group: Annotated[
+        str | None, typer.Option(help="Rows with equal values here are never split apart.")
+    ] = None,
+    test: Annotated[
+        float, typer.Option(help="Share of the test part, where the source is not split.")
+    ] = 0.2,
+    seed: Annotated[int, typer.Option(help="Of the split and of the training order.")] = 0,
+    max_side: Annotated[
+        int | None, typer.Option(min=1, help="Make images smaller than this many pixels a side.")
+    ] = None,
+    unlabelled: Annotated[
+        Path | None, typer.Option(help="Unlabelled files or rows to be predicted, in their order.")
+    ] = None,
+    name: Annotated[str | None, typer.Option(help="The dataset's name.")] = None,
+    jobs: Annotated[
+        int | None, typer.Option(min=1, help="Threads; all cores if not given.")
+    ] = None,
+    dry_run: Annotated[bool, typer.Option(help="Read and report; write nothing.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+) -> None:
+    """Make a bundle of raw files: split if need be, labels kept, ready to upload.
+
+    A source split into train/ and test/ (or train.csv and test.csv) stays as it is split.
+    """
+    from rich.console import Console
+
+    from formatter.convert import convert
+    from formatter.report import print_summary
+    from formatter.source import Options
+
+    if out is None and not dry_run:
+        raise UsageError(
+            "output-missing",
+            "Where shall the bundle go?",
+            hint="Give a name after the source, for example my_bundle.zip, or --dry-run.",
+        )
+    options = Options(
+        label=tuple(part.strip() for part in label.split(",") if part.strip()),
+        group=group,
+        test=test,
+        seed=seed,
+        max_side=max_side,
+        unlabelled=unlabelled,
+        name=name,
+        jobs=jobs,
+    )
+    with _progress() as tell:
+        summary = convert(source, None if dry_run else out, options, tell)
+    if as_json:
+        typer.echo(json.dumps(dataclasses.asdict(summary), ensure_ascii=False))
+    else:
+        print_summary(summary, Console())
+
+
+@contextmanager
+def _progress() -> Iterator[Callable[[int, int], None]]:
+    """A bar on stderr, shown only on a terminal."""
+    from rich.console import Console
+    from rich.progress import Progress
+
+    console = Console(stderr=True)
+    with Progress(console=console, transient=True, disable=not console.is_terminal) as bar:
+        task = bar.add_task("Formatting", total=None)
+        yield lambda done, total: bar.update(task, completed=done, total=total)

@@ -1,0 +1,222 @@
+"""From a source to a bundle: the way through, the same for every kind.
+
+The bundle is made aside and put in place by one rename at the end, so what bears its name is whole.
+The same source and options give the same bytes.
+"""
+
+from __future__ import annotations
+
+import re
+import shutil
+import tempfile
+import zipfile
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import numpy as np
+
+from autodl.bundle import write_items
+from autodl.errors import BundleError, UsageError
+from autodl.metadata import METADATA_NAME, DataSpecification, write_metadata
+from autodl.records import RecordWriter, encode_example
+from formatter.readers import open_source
+from formatter.source import Options, Row, Shape, Source, Subset
+from formatter.split import order_for_training, split
+
+SUBSETS: tuple[Subset, ...] = ("train", "test", "unlabelled")
+ZIP_TIME = (1980, 1, 1, 0, 0, 0)  # the earliest a zip can hold: no clock in the bytes
+
+
+@dataclass(frozen=True)
+class Summary:
+    """What a source is, and what was made of it."""
+
+    name: str
+    kind: str
+    counts: dict[str, int]
+    multi_label: bool
+    labels: dict[str, int]  #: examples of each label, train and test together
+    split: str  #: "kept" or "made"
+    out: str | None = None
+    bytes: int = 0
+    findings: list[str] = field(default_factory=list)
+
+
+def convert(
+    source: Path,
+    out: Path | None,
+    options: Options | None = None,
+    on_progress: Callable[[int, int], None] | None = None,
+) -> Summary:
+    """Format ``source`` into ``out``: a zip if its name ends in .zip, otherwise a folder.
+
+    With ``out`` None everything is read and nothing written. ``on_progress`` is told (done, total).
+    Raises BundleError for bad data, UsageError (``output-exists``, ``dataset-name-invalid``, and
+    what the reader and ``split`` raise).
+    """
+    options = options or Options()
+    name = _dataset_name(source, out, options.name)
+    if out is not None and out.exists():
+        raise UsageError(
+            "output-exists",
+            f"{out} is already there.",
+            hint="Remove it or choose another name: nothing is overwritten.",
+        )
+    opened = open_source(source, options)
+    kept = any(row.subset == "test" for row in opened.rows)
+    rows = split(opened.rows, options.test, options.seed)
+    _require_learnable(opened, rows)
+    with _aside(out) as folder:
+        _write_bundle(opened, rows, name, folder, options.seed, kept, on_progress)
+        summary = _summarise(opened, rows, name, kept)
+        if out is None:
+            return summary
+        if out.suffix.lower() == ".zip":
+            _zip(folder, folder.with_suffix(".zip")).replace(out)
+        else:
+            folder.replace(out)
+    files = [out] if out.is_file() else [p for p in out.rglob("*") if p.is_file()]
+    return replace(summary, out=str(out), bytes=sum(p.stat().st_size for p in files))
+
+
+def _dataset_name(source: Path, out: Path | None, wanted: str | None) -> str:
+    """Of letters, digits, - and _: a dot would cut it short in other programs."""
+    if wanted is not None:
+        if not re.fullmatch(r"[A-Za-z0-9_-]{1,64}", wanted):
+            raise UsageError(
+                "dataset-name-invalid",
+                f"{wanted!r} cannot be a dataset's name.",
+                hint="Use at most 64 letters, digits, - and _.",
+            )
+        return wanted
+    stem = (out or source).resolve().stem
+    return re.sub(r"[^A-Za-z0-9_-]+", "-", stem).strip("-")[:64] or "dataset"
+
+
+def _require_learnable(source: Source, rows: Sequence[Row]) -> None:
+    counts = Counter(row.subset for row in rows)
+    for subset in ("train", "test"):
+        if not counts[subset]:
+            raise BundleError("source-empty", f"The {subset} part has no examples.")
+    if len(source.label_names) < 2:
+        raise BundleError(
+            "source-one-class",
+            f"There is only one label: {', '.join(source.label_names) or 'none at all'}.",
+            hint="A dataset needs at least two classes.",
+        )
+
+
+@contextmanager
+def _aside(out: Path | None) -> Iterator[Path]:
+    """A folder beside ``out`` that is gone afterwards, unless it was renamed."""
+    parent = out.absolute().parent if out is not None else None
+    if parent is not None:
+        parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=parent, prefix=".formatting-") as scratch:
+        folder = Path(scratch) / "bundle"
+        folder.mkdir()
+        yield folder
+
+
+def _write_bundle(
+    source: Source,
+    rows: Sequence[Row],
+    name: str,
+    folder: Path,
+    seed: int,
+    kept: bool,
+    on_progress: Callable[[int, int], None] | None,
+) -> None:
+    columns = {label: column for column, label in enumerate(source.label_names)}
+    numbers = {s: [n for n, row in enumerate(rows) if row.subset == s] for s in SUBSETS}
+    if not kept:
+        numbers["train"] = order_for_training(numbers["train"], seed)
+    done = 0
+    for subset in SUBSETS:
+        if not numbers[subset]:
+            continue
+        place = folder / f"{name}.data" / subset
+        place.mkdir(parents=True)
+        stem = "sample-unlabelled" if subset == "unlabelled" else f"sample-{name}-{subset}"
+        first = len(numbers["test"]) if subset == "train" else 0  # ids as the official writer's
+        with RecordWriter(place / f"{stem}.tfrecord") as writer:
+            contents = source.read(numbers[subset])
+            for number, content in zip(numbers[subset], contents, strict=True):
+                labels = (
+                    [columns[label] for label in rows[number].labels] if subset == "train" else []
+                )
+                index = np.array(sorted(labels), np.int64)
+                score = np.ones(len(labels), np.float32)
+                content = replace(content, id=first, label_index=index, label_score=score)
+                writer.write(encode_example(content))
+                first += 1
+                done += 1
+                if on_progress is not None:
+                    on_progress(done, len(rows))
+        write_items([rows[n].name for n in numbers[subset]], place)
+    _write_metadata(source.shape(), columns, numbers, folder / f"{name}.data")
+    _write_labels(rows, numbers["test"], columns, folder / f"{name}.solution")
+    (folder / "metadata").touch()  # marks a dataset for the challenge's platform
+
+
+def _write_metadata(
+    shape: Shape, columns: dict[str, int], numbers: dict[Subset, list[int]], data: Path
+) -> None:
+    for subset in SUBSETS:
+        if numbers[subset]:
+            spec = DataSpecification(
+                matrix_spec=(shape.matrix,),
+                output_dim=len(columns),
+                label_to_index_map=columns,
+                feature_to_index_map=shape.features,
+                channel_to_index_map=shape.channels,
+                sequence_size=shape.sequence_size,
+                sample_count=len(numbers[subset]),
+            )
+            write_metadata(spec, data / subset / METADATA_NAME)
+
+
+def _write_labels(
+    rows: Sequence[Row], test: Sequence[int], columns: dict[str, int], path: Path
+) -> None:
+    with path.open("w", encoding="ascii", newline="\n") as file:
+        for number in test:
+            cells = ["0"] * len(columns)
+            for label in rows[number].labels:
+                cells[columns[label]] = "1"
+            file.write(" ".join(cells) + "\n")
+
+
+def _zip(folder: Path, path: Path) -> Path:
+    """The folder's content, stored: media do not shrink, and a run reads it once."""
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_STORED) as archive:
+        for file in sorted(p for p in folder.rglob("*") if p.is_file()):
+            entry = zipfile.ZipInfo(file.relative_to(folder).as_posix(), ZIP_TIME)
+            entry.external_attr = 0o644 << 16
+            with file.open("rb") as data, archive.open(entry, "w", force_zip64=True) as packed:
+                shutil.copyfileobj(data, packed, 1 << 20)
+    return path
+
+
+def _summarise(source: Source, rows: Sequence[Row], name: str, kept: bool) -> Summary:
+    labels = Counter(label for row in rows for label in row.labels)
+    train = {label for row in rows if row.subset == "train" for label in row.labels}
+    test = {label for row in rows if row.subset == "test" for label in row.labels}
+    findings = [
+        f"The label {label} has no example in {subset}: it cannot be {what}."
+        for subset, present, what in (("train", train, "learnt"), ("test", test, "scored"))
+        for label in source.label_names
+        if label not in present
+    ]
+    return Summary(
+        name=name,
+        kind=source.kind,
+        counts=dict(Counter(row.subset or "" for row in rows)),
+        multi_label=any(len(row.labels) != 1 for row in rows if row.subset != "unlabelled"),
+        labels={label: labels[label] for label in source.label_names},
+        split="kept" if kept else "made",
+        findings=findings,
+    )

@@ -1,0 +1,72 @@
+"""What a reader gives: a source of labelled examples, its index first, its content as a stream."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal, Protocol
+
+from autodl.metadata import MatrixSpec
+from autodl.records import Example
+
+Subset = Literal["train", "test", "unlabelled"]
+
+
+@dataclass(frozen=True)
+class Options:
+    """How to read a source and what to make of it; each is an option of ``autodl format``."""
+
+    label: tuple[str, ...] = ()  #: label column, or several 0/1 columns
+    group: str | None = None  #: column whose equal values must not be split apart
+    test: float = 0.2  #: share of the test subset where the source has none
+    seed: int = 0
+    max_side: int | None = None  #: pixels; larger images are made smaller
+    unlabelled: Path | None = None
+    name: str | None = None
+    jobs: int | None = None  #: threads; None: one a core
+
+
+@dataclass(frozen=True)
+class Row:
+    """One example, without its content."""
+
+    name: str  #: by which its prediction is given back: a file's name, or a row's number
+    labels: tuple[str, ...]  #: label names; empty where unknown or none applies
+    subset: Subset | None = None  #: None: the source is not split
+    group: str | None = None
+
+
+@dataclass(frozen=True)
+class Shape:
+    """What the metadata say of every example, once all were read."""
+
+    matrix: MatrixSpec
+    sequence_size: int = 1
+    features: dict[str, int] = field(default_factory=dict)
+    channels: dict[str, int] = field(default_factory=dict)
+
+
+class Source(Protocol):
+    """A source found and indexed; nothing of its content is in memory."""
+
+    @property
+    def kind(self) -> str:
+        """``image``, ``tabular``, ..."""
+
+    @property
+    def rows(self) -> Sequence[Row]:
+        """Every example, in the source's order."""
+
+    @property
+    def label_names(self) -> Sequence[str]:
+        """In column order."""
+
+    def read(self, rows: Sequence[int]) -> Iterator[Example]:
+        """The content of the rows with these numbers, in this order; ids and labels are left out.
+
+        Raises BundleError with the file, and the line where there is one.
+        """
+
+    def shape(self) -> Shape:
+        """Valid when every row has been read."""

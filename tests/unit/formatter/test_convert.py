@@ -1,0 +1,142 @@
+"""convert: from a source to a bundle that every reader accepts."""
+
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from autodl.bundle import find_bundle, read_items, unpack_zip
+from autodl.check import check
+from autodl.dataset import Dataset, open_subset
+from autodl.errors import BundleError, UsageError
+from autodl.predictions import read_labels
+from formatter.convert import convert
+from formatter.source import Options
+
+
+def subset(root: Path, name: str) -> Dataset:
+    return open_subset(find_bundle(root).subsets[name])
+
+
+def test_a_folder_of_images_becomes_a_bundle_without_findings(
+    image_folder: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    summary = convert(image_folder, out)
+    report = check(out)
+    assert report.ok
+    assert summary.counts == {"train": 16, "test": 4, "unlabelled": 3}
+    example, labels = subset(out, "train")[0]
+    assert example.shape == (1, 8, 12, 3)
+    assert labels.sum() == 1
+    assert subset(out, "train").metadata.get_label_to_index_map() == {"cat": 0, "dog": 1}
+
+
+def test_unlabelled_files_keep_their_natural_order(image_folder: Path, tmp_path: Path) -> None:
+    convert(image_folder, tmp_path / "out")
+    folder = find_bundle(tmp_path / "out").unlabelled
+    assert folder is not None
+    assert read_items(folder) == ["u1.png", "u2.png", "u10.png"]
+
+
+def test_the_same_source_gives_the_same_bytes(image_folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "again").mkdir()
+    convert(image_folder, tmp_path / "bundle.zip", Options(jobs=1))
+    convert(image_folder, tmp_path / "again/bundle.zip", Options(jobs=4))
+    first, second = tmp_path / "bundle.zip", tmp_path / "again/bundle.zip"
+    assert first.read_bytes() == second.read_bytes()
+
+
+def test_another_seed_gives_another_split_of_the_same_sizes(
+    image_folder: Path, tmp_path: Path
+) -> None:
+    items = []
+    for seed in (0, 1):
+        convert(image_folder, tmp_path / f"s{seed}", Options(seed=seed, name="d"))
+        items.append(read_items(find_bundle(tmp_path / f"s{seed}").test))
+    assert items[0] != items[1]
+    assert len(items[0] or ()) == len(items[1] or ()) == 4
+
+
+def test_a_zip_is_stored_and_unpacks_to_the_bundle(table: Path, tmp_path: Path) -> None:
+    convert(table, tmp_path / "things.zip")
+    with zipfile.ZipFile(tmp_path / "things.zip") as archive:
+        assert {e.compress_type for e in archive.infolist()} == {zipfile.ZIP_STORED}
+    unpack_zip(tmp_path / "things.zip", tmp_path / "unpacked")
+    assert check(tmp_path / "unpacked").ok
+
+
+def test_a_table_keeps_numbers_codes_and_missing_values(table: Path, tmp_path: Path) -> None:
+    convert(table, tmp_path / "out", Options(test=0.5))
+    train = subset(tmp_path / "out", "train")
+    spec = train.metadata.metadata_
+    assert spec.feature_to_index_map == {"size": 0, "colour": 1}
+    assert spec.channel_to_index_map == {"colour=blue": 0, "colour=red": 1}
+    values = np.stack([train[i][0].ravel() for i in range(len(train))])
+    assert set(np.unique(values[:, 1])) == {0.0, 1.0}
+    assert np.isnan(values[:, 0]).any()
+
+
+def test_several_label_columns_make_a_multi_label_dataset(tmp_path: Path) -> None:
+    rows = [f"{n},{n % 2},{int(n % 3 == 0)}" for n in range(24)]
+    (tmp_path / "t.csv").write_text("\n".join(["x,loud,fast", *rows]))
+    summary = convert(tmp_path / "t.csv", tmp_path / "out", Options(label=("loud", "fast")))
+    assert summary.multi_label
+    labels = read_labels(find_bundle(tmp_path / "out").labels, 2)  # type: ignore[arg-type]
+    assert labels.shape == (summary.counts["test"], 2)
+
+
+def test_groups_are_never_split_apart(tmp_path: Path) -> None:
+    rows = [f"{n},{n // 4},{'a' if (n // 4) % 2 else 'b'}" for n in range(80)]
+    (tmp_path / "t.csv").write_text("\n".join(["x,patient,label", *rows]))
+    convert(tmp_path / "t.csv", tmp_path / "out", Options(group="patient"))
+    bundle = find_bundle(tmp_path / "out")
+    patients = [{int(i) // 4 for i in read_items(p) or ()} for p in (bundle.train, bundle.test)]
+    assert patients[0].isdisjoint(patients[1])
+    assert patients[1]
+
+
+def test_nothing_is_left_behind_when_the_source_is_bad(image_folder: Path, tmp_path: Path) -> None:
+    (image_folder / "p7.png").write_bytes(b"not a picture")
+    before = set(tmp_path.iterdir())
+    with pytest.raises(BundleError) as caught:
+        convert(image_folder, tmp_path / "out.zip")
+    assert caught.value.code == "image-unreadable"
+    assert caught.value.file == "pictures/p7.png"
+    assert set(tmp_path.iterdir()) == before
+
+
+def test_an_existing_output_is_never_overwritten(table: Path, tmp_path: Path) -> None:
+    (tmp_path / "out.zip").write_text("mine")
+    with pytest.raises(UsageError, match="already there"):
+        convert(table, tmp_path / "out.zip")
+    assert (tmp_path / "out.zip").read_text() == "mine"
+
+
+def test_a_dry_run_reads_everything_and_writes_nothing(table: Path, tmp_path: Path) -> None:
+    before = set(tmp_path.iterdir())
+    assert convert(table, None).out is None
+    assert set(tmp_path.iterdir()) == before
+
+
+@pytest.mark.parametrize(
+    ("name", "label"),
+    [
+        ("image_sign_digits", ""),
+        ("image_chest_xray_multilabel", ""),
+        ("tabular_adult_income", "income"),
+        (
+            "tabular_music_emotions_multilabel",
+            "amazed-suprised,happy-pleased,relaxing-calm,quiet-still,sad-lonely,angry-aggresive",
+        ),
+    ],
+)
+def test_practice_datasets_keep_their_split(
+    shared: Path, tmp_path: Path, name: str, label: str
+) -> None:
+    labels = tuple(label.split(",")) if label else ()
+    summary = convert(shared / "data" / name, tmp_path / "out", Options(label=labels))
+    assert summary.split == "kept"
+    assert check(tmp_path / "out").ok
+    assert len(subset(tmp_path / "out", "test")) == summary.counts["test"]
