@@ -9,13 +9,18 @@ SEED = 20240601
 ALC_START_SECONDS = 60.0  # t0 of the contest's log time
 RESERVE_SECONDS = 2.0  # kept at the end for writing the last prediction
 RESERVE_SHARE = 0.02  # ... or this share of the budget
-FIRST_FIT_SECONDS = 0.8  # the first step takes as many rows as load and fit in this time
-FIRST_TEST_SECONDS = 1.0  # test rows that are not ready by then get the median at first
+FIRST_FIT_SECONDS = 0.7  # the first step learns from the rows that are ready by then
+FIRST_VALIDATE_SECONDS = 0.3
+FIRST_TEST_SECONDS = 0.8  # test rows that are not ready by then get the median at first
+FIRST_ROWS = 1000
+STEP_PATIENCE = 3.0  # a step may take this many times what was predicted
+STEP_GRACE_SECONDS = 5.0  # ... and this
+FINAL_CLOSES = 0.05  # prior: what the validation rows add once they are learnt from
+TRUST_RANGE = (0.1, 2.0)  # how far a learner's prior is corrected by what it brought
 MIN_GAIN = 2e-4  # stop when no step is expected to add this much ALC
 GAP_FLOOR = 0.003  # a validation score of 1.0 still leaves this to gain
 PUBLISH_CONFIDENCE = 0.6  # one-sided, by paired bootstrap
 BOOTSTRAPS = 30
-MAX_SILENT_SECONDS = 20.0  # go back to the platform at least this often (it may want to stop)
 
 # Validation ---------------------------------------------------------------------------------
 FOLDS = 4  # cross-validation for small sets; their validation part alone would be noise
@@ -30,16 +35,24 @@ SELECTION_ROUNDS = 12
 SELECTION_MIN_GAIN = 2e-4
 SHRINK_ROWS = 400  # weights are half way to uniform when this many rows validate
 NEAR_BEST = 0.01  # members this close to the best share the uniform part
-MAX_LOG_ODDS = 12.0  # so that six digits of a probability still order the rows
+MAX_LOG_ODDS = 9.0  # so that six digits of a probability still order the rows
 
 # Linear models --------------------------------------------------------------------------------
-RIDGE_ALPHAS = (0.1, 1.0, 10.0, 100.0, 1e3, 1e4, 1e5)  # times the mean feature variance
+RIDGE_ALPHAS = (1.0, 10.0, 100.0, 1e3, 1e4, 1e5)  # for standardised features
+RIDGE_MIN_ROWS = 8
 RIDGE_MAX_FEATURES = 3000  # more are projected at random
 RIDGE_MAX_ROWS = 20_000
 
 # Tables ---------------------------------------------------------------------------------------
-CATEGORY_MAX_VALUES = 40  # integer columns with fewer distinct values are also one-hot
-TABLE_DENSE_MAX_VALUES = 200_000_000  # larger sparse tables stay sparse (800 MB as float32)
+CATEGORY_MAX_VALUES = 40  # whole-number columns of at most this many values are also one-hot
+CATEGORY_MAX_COLUMNS = 200
+LOGISTIC_INVERSE_PENALTY = 0.1
+LOGISTIC_MAX_WORK = 2e8  # rows x columns x classes
+FOREST_MAX_ROWS = 5000
+FOREST_TREES = ((100, 0.15), (400, 0.04))  # trees, and the share of the gap they should close
+FOREST_LOT = 50
+FOREST_MIN_LEAF = 2
+FOREST_FEATURES = "sqrt"
 TREES_MIN_ROWS = 20
 BOOSTING_ROUNDS = (30, 100, 300)
 BOOSTING_MAX_CLASSES = 60

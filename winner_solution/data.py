@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -12,7 +13,7 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from . import config
-from .budget import Deadline, cores
+from .budget import Deadline, OutOfTimeError, cores
 from .domain import Domain, Shape, probe, route
 from .pictures import (
     Frame,
@@ -30,14 +31,16 @@ if TYPE_CHECKING:
 
 Floats = NDArray[np.float32]
 
-BLOCK = 256  # rows between two looks at the clock
+BLOCK = 64  # rows between two looks at the clock
 PROBE = 32  # examples looked at before anything is decided
 
 
 class Extractor(Protocol):
     """Turns rows into vectors; ``name`` is its identity in the cache of a subset."""
 
-    name: str
+    @property
+    def name(self) -> str:
+        """Identity in the cache of a subset: equal names, equal features."""
 
     def __call__(self, subset: Subset, rows: Rows) -> Floats:
         """float32 (len(rows), F), finite, the same F for every call."""
@@ -138,6 +141,12 @@ class Subset:
             block = missing[start : start + BLOCK]
             matrix.put(block, extractor(self, block))
         return matrix.get(rows)
+
+    def ready(self, extractor: Extractor, rows: Rows, deadline: Deadline) -> Rows:
+        """Compute features until ``deadline``; the rows that have them then, in the given order."""
+        with suppress(OutOfTimeError):
+            self.features(extractor, rows, deadline)
+        return rows[self._features[extractor.name].known[rows]]
 
     def has_features(self, extractor: Extractor, rows: Rows) -> bool:
         """Whether ``features`` would cost nothing."""

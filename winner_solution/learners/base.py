@@ -49,6 +49,6 @@ class Learner(Protocol):
     def fit(self, task: Task, step: Step, rows: Rows, deadline: Deadline) -> Predictor:
         """Learn from ``rows`` of ``task.train`` and nothing else of it.
 
-        Returns what predicts. Stops early at ``deadline`` with what it has, or raises OutOfTimeError.
+        Returns what predicts. At ``deadline`` it stops with what it has, or raises OutOfTimeError.
         The same step may be fitted several times on other rows (folds, the final fit on all).
         """

@@ -1,0 +1,280 @@
+"""The any-time engine: it owns the clock, chooses what to learn next, and what to publish.
+
+``advance`` learns until there is something better to say; ``predictions`` says it. Whatever goes
+wrong inside a learner ends that learner only, and the last good prediction stands.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+import traceback
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from . import config
+from .budget import Clock, CostModel, Deadline, OutOfTimeError
+from .data import BLOCK, Subset, Task
+from .ensemble import Blend, Member, calibrate, fill_unknown, is_better, publishable, select
+from .learners.base import Learner, Predictor, Scores, Step
+from .metric import nauc
+from .split import Rows, sample_rows
+
+if TYPE_CHECKING:
+    from autodl.dataset import Dataset
+
+
+@dataclass
+class Candidate:
+    """A learner with the steps it has left."""
+
+    learner: Learner
+    steps: list[Step]
+    trust: float = 1.0  # its prior gains are multiplied by this
+
+
+class Engine:
+    """One run on one task; ``done`` when nothing worth the time is left."""
+
+    def __init__(self, task: Task, learners: list[Learner], clock: Clock, costs: CostModel) -> None:
+        self.task = task
+        self.clock = clock
+        self.done = False
+        self._costs = costs
+        self._candidates = [c for learner in learners if (c := self._candidate(learner))]
+        self._members: list[Member] = []
+        self._target = Blend()  # what is to be published next
+        self._published = Blend()
+        self._last: Scores | None = None
+
+    def advance(self) -> None:
+        """Learn until the blend is worth publishing, or there is nothing more to do."""
+        while not self.done:
+            if self._is_incomplete(self._published):  # the first answer left test rows out
+                return
+            action = self._choose()
+            if action is None:
+                self.done = True
+                return
+            try:
+                action()
+            except OutOfTimeError:
+                _log("a step ran out of time")
+            if self._update_target():
+                return
+
+    def predictions(self, dataset: Dataset) -> Scores:
+        """Probabilities, float32 (len(dataset), C), of the best blend that can be had by now."""
+        self.task.attach_test(dataset)
+        first = self._last is None
+        deadline = self.clock.deadline(config.FIRST_TEST_SECONDS if first else None)
+        while self._target.members:
+            broken = [m for m in self._target.members if not self._predict_test(m, deadline)]
+            if not broken and (first or not self._is_incomplete(self._target)):
+                self._published = self._target
+                self._last = publishable(self._published.test())
+                break
+            if not broken:
+                break  # out of time: the last prediction stands
+            self._members = [m for m in self._members if all(m is not b for b in broken)]
+            self._target = self._select()
+        if self._last is None:
+            share = self.task.labels.mean(axis=0)
+            return np.tile(np.asarray(share, np.float32), (len(dataset), 1))
+        return self._last
+
+    # What to do next ------------------------------------------------------------------------
+
+    def _candidate(self, learner: Learner) -> Candidate | None:
+        try:
+            steps = list(learner.steps(self.task))
+        except Exception:  # noqa: BLE001 - a learner that fails is left out, the others go on
+            _log(f"{learner.name} cannot plan: {traceback.format_exc(limit=3)}")
+            return None
+        return Candidate(learner, steps) if steps else None
+
+    def _choose(self) -> Callable[[], None] | None:
+        """The action of most expected ALC per second; None when none is worth its time."""
+        best: Callable[[], None] | None = None
+        best_rate = 0.0
+        gap = max(1 - self._target.score, config.GAP_FLOOR)
+        for candidate in self._candidates:
+            step = candidate.steps[0]
+            seconds = self._costs.seconds(candidate.learner.name, step.seconds)
+            seconds *= 1 + len(self.task.folds) / 2 if step.folds else 1
+            rate = self._rate(step.closes * candidate.trust * gap, seconds)
+            if rate > best_rate:
+                best, best_rate = self._bind(candidate), rate
+        for member in self._target.members:
+            if not member.final and not member.hasty:
+                rate = self._rate(config.FINAL_CLOSES * gap, 1.3 * member.seconds + 0.01)
+                if rate > best_rate:
+                    best, best_rate = (lambda m=member: self._finalise(m)), rate
+        return best
+
+    def _bind(self, candidate: Candidate) -> Callable[[], None]:
+        return lambda: self._take(candidate)
+
+    def _rate(self, nauc_gain: float, seconds: float) -> float:
+        """Expected ALC per second, 0 where it is too late or too little."""
+        if seconds > self.clock.remaining and self._members:
+            return 0.0
+        gain = nauc_gain * self.clock.worth(seconds)
+        return gain / max(seconds, 1e-3) if gain >= config.MIN_GAIN or not self._members else 0.0
+
+    # Doing it -------------------------------------------------------------------------------
+
+    def _take(self, candidate: Candidate) -> None:
+        """Take a candidate's next step; whatever goes wrong is the end of that learner alone."""
+        learner, step = candidate.learner, candidate.steps.pop(0)
+        predicted = self._costs.seconds(learner.name, step.seconds)
+        before, start = self._target.score, time.monotonic()
+        try:
+            member = self._fit(learner, step, predicted)
+            self._members = [m for m in self._members if not m.hasty] + [member]
+            if member.hasty:
+                candidate.steps.insert(0, step)
+            gained = self._select().score - before
+            _log(
+                f"{self.clock.elapsed:.1f} s: {member.name} {member.score:.4f}, "
+                f"took {time.monotonic() - start:.2f} s (predicted {predicted:.2f})"
+            )
+            self._trust(candidate, step, gained, 1 - before)
+        except OutOfTimeError:
+            _log(f"{learner.name} ran out of time")
+        except Exception:  # noqa: BLE001 - the run goes on without this learner
+            _log(f"{learner.name} failed: {traceback.format_exc(limit=-4)}")
+            candidate.steps.clear()
+        self._costs.learn(learner.name, step.seconds, time.monotonic() - start)
+        self._candidates = [c for c in self._candidates if c.steps]
+
+    def _fit(self, learner: Learner, step: Step, predicted: float) -> Member:
+        """Fit on every fold, validate, and where the folds are many fit on all rows too."""
+        labels = self.task.labels
+        first = not self._members
+        folds = self.task.folds if step.folds and not first else self.task.folds[:1]
+        most = min(step.rows, config.FIRST_ROWS) if first else step.rows
+        limit = predicted * config.STEP_PATIENCE * (1 + len(folds)) + config.STEP_GRACE_SECONDS
+        rows, scores = [], []
+        start = time.monotonic()
+        for fold in folds:
+            deadline = self.clock.deadline(config.FIRST_FIT_SECONDS if first else limit)
+            learn = sample_rows(labels, fold.learn, most)
+            predict = learner.fit(self.task, step, learn, deadline)
+            if first:
+                deadline = self.clock.deadline(config.FIRST_VALIDATE_SECONDS)
+            raw = predict_blocks(predict, self.task.train, fold.validate, deadline)
+            known = ~np.isnan(raw).any(axis=1)
+            rows.append(fold.validate[known])
+            scores.append(raw[known])
+        final = len(folds) > 1
+        if final:
+            everything = sample_rows(labels, self.task.train.rows, most)
+            predict = learner.fit(self.task, step, everything, self.clock.deadline(limit))
+        seconds = time.monotonic() - start
+        where, raw = np.concatenate(rows), np.concatenate(scores)
+        if not np.isfinite(raw).all() or not len(where):
+            raise ValueError(f"{learner.name} gave no finite scores")
+        order = np.argsort(where)
+        where, raw = where[order], raw[order]
+        calibration = calibrate(raw, labels[where], not self.task.multilabel)
+        valid = calibration(raw)
+        name = f"{learner.name}/{step.size or len(learn)}"
+        member = Member(name, where, valid, nauc(labels[where], valid), predict, calibration)
+        member.seconds, member.final, member.hasty = seconds, final, first
+        if not final:
+            member.refit = lambda: learner.fit(
+                self.task,
+                step,
+                sample_rows(labels, self.task.train.rows, most),
+                self.clock.deadline(limit),
+            )
+        return member
+
+    def _finalise(self, member: Member) -> None:
+        """Let a member learn from the validation rows too; its old self keeps half a say."""
+        member.final = True
+        assert self.task.test is not None
+        assert member.refit is not None
+        try:
+            predict = member.refit()
+            everything = self.clock.deadline()
+            raw = predict_blocks(predict, self.task.test, self.task.test.rows, everything)
+            renewed = member.calibration(raw)
+        except Exception as error:  # noqa: BLE001 - the member stays as it is
+            if not isinstance(error, OutOfTimeError):
+                _log(f"{member.name} failed on all rows: {traceback.format_exc(limit=-4)}")
+            return
+        if np.isfinite(renewed).all() and member.test is not None:
+            member.test = np.asarray((fill_unknown(member.test) + renewed) / 2, np.float32)
+            self._renewed = True
+            _log(f"{self.clock.elapsed:.1f} s: {member.name} on all rows")
+
+    def _predict_test(self, member: Member, deadline: Deadline) -> bool:
+        """Fill in a member's missing test rows until ``deadline``; False when it is broken."""
+        test = self.task.test
+        assert test is not None
+        if member.test is None:
+            member.test = np.full((len(test), self.task.classes), np.nan, np.float32)
+        missing = np.flatnonzero(np.isnan(member.test).any(axis=1))
+        try:
+            raw = predict_blocks(member.predict, test, missing, deadline)
+        except Exception:  # noqa: BLE001 - the blend goes on without this member
+            _log(f"{member.name} cannot predict: {traceback.format_exc(limit=-4)}")
+            return False
+        known = ~np.isnan(raw).any(axis=1)
+        member.test[missing[known]] = member.calibration(raw[known])
+        return bool(np.isfinite(member.test[missing[known]]).all())
+
+    # What to publish ------------------------------------------------------------------------
+
+    def _update_target(self) -> bool:
+        """Choose the blend anew; True when it should be published now."""
+        if not self._members:
+            return False
+        blend = self._select()
+        if self._published.members and not is_better(blend, self._published, self.task.labels):
+            renewed, self._renewed = self._renewed, False
+            return renewed
+        self._target, self._renewed = blend, False
+        return True
+
+    _renewed = False  # a published member has learnt more since
+
+    def _select(self) -> Blend:
+        return select(self._members, self.task.labels) if self._members else Blend()
+
+    def _is_incomplete(self, blend: Blend) -> bool:
+        return any(m.test is None or bool(np.isnan(m.test).any()) for m in blend.members)
+
+    def _trust(self, candidate: Candidate, step: Step, gained: float, gap: float) -> None:
+        """Correct a learner's prior by what its step has brought (the first one decides most)."""
+        expected = step.closes * candidate.trust * max(gap, config.GAP_FLOOR)
+        low, high = config.TRUST_RANGE
+        factor = 0.5 + 0.5 * gained / max(expected, 1e-6)
+        candidate.trust = float(np.clip(candidate.trust * np.clip(factor, 0.3, 1.5), low, high))
+
+
+def predict_blocks(predict: Predictor, subset: Subset, rows: Rows, deadline: Deadline) -> Scores:
+    """Scores of ``rows``, NaN for those that are not predicted at ``deadline``."""
+    parts: list[Scores] = []
+    done, size = 0, BLOCK
+    while done < len(rows) and (deadline.remaining > 0 or not done):
+        block = rows[done : done + size]
+        start = time.monotonic()
+        parts.append(predict(subset, block))
+        done += len(block)
+        if time.monotonic() - start < 0.05:  # cheap: fewer, larger blocks
+            size = min(2 * size, 4096)
+    if not parts:
+        return np.zeros((0, subset.shape.classes), np.float32)
+    scores = np.full((len(rows), parts[0].shape[1]), np.nan, np.float32)
+    scores[:done] = np.concatenate(parts)
+    return scores
+
+
+def _log(message: str) -> None:
+    print(f"solution: {message}", file=sys.stderr, flush=True)  # noqa: T201 - the run's log

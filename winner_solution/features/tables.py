@@ -1,0 +1,56 @@
+"""Tables for linear models: categories one-hot, numbers standardised, missing values marked."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .. import config
+
+Floats = NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class TableEncoder:
+    """Learnt from some rows of a table; turns any rows into float32 (n, F)."""
+
+    numbers: NDArray[np.intp]  # columns
+    median: Floats  # of each number column
+    signed_log: NDArray[np.bool_]  # of each number column: it is skewed
+    categories: list[tuple[int, Floats]]  # (column, its values)
+    missing: NDArray[np.intp]  # columns in which a missing value is worth a feature
+
+    @classmethod
+    def of(cls, table: Floats) -> TableEncoder:
+        """Look at rows (n, columns): columns of few whole numbers are also categories."""
+        with np.errstate(all="ignore"):
+            known = ~np.isnan(table)
+            constant = np.array(
+                [np.unique(c[k]).size < 2 for c, k in zip(table.T, known.T, strict=True)]
+            )
+            share = 1 - known.mean(axis=0)
+            numbers = np.flatnonzero(~constant)
+            values = np.where(known, table, 0)
+            median = np.array([np.median(table[known[:, c], c]) for c in numbers], np.float32)
+            spread = values[:, numbers].std(axis=0)
+            largest = np.abs(values[:, numbers] - median).max(axis=0, initial=0)
+        categories = []
+        for column in numbers[: config.CATEGORY_MAX_COLUMNS]:
+            found = np.unique(table[known[:, column], column])
+            whole = np.all(found == np.round(found)) and 2 < found.size
+            if whole and found.size <= config.CATEGORY_MAX_VALUES:
+                categories.append((int(column), found))
+        missing = np.flatnonzero((share > 0.002) & (share < 1))
+        return cls(numbers, median, largest > 12 * spread, categories, missing)
+
+    def __call__(self, table: Floats) -> Floats:
+        """float32 (n, F), finite."""
+        with np.errstate(all="ignore"):
+            x = table[:, self.numbers] - self.median
+            x = np.where(self.signed_log, np.sign(x) * np.log1p(np.abs(x)), x)
+        parts = [np.nan_to_num(x, posinf=0, neginf=0)]
+        parts += [table[:, column, None] == values for column, values in self.categories]
+        parts.append(np.isnan(table[:, self.missing]))
+        return np.concatenate(parts, axis=1).astype(np.float32)

@@ -1,0 +1,84 @@
+"""Extremely randomised trees (Geurts et al. 2006), for small tables of numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from sklearn.ensemble import ExtraTreesClassifier
+
+from .. import config
+from ..budget import Deadline, cores
+from ..data import Floats, Subset, Task
+from ..split import Rows
+from .base import Predictor, Scores, Step
+
+
+class Forest:
+    """Extra-Trees on the raw table, missing values at the median; all labels in one forest."""
+
+    name = "forest"
+
+    def steps(self, task: Task) -> Sequence[Step]:
+        """One step a number of trees; none for large or sparse tables, where boosting is better."""
+        n = len(task.train)
+        if task.shape.sparse or not config.TREES_MIN_ROWS <= n <= config.FOREST_MAX_ROWS:
+            return []
+        columns = task.shape.rows * task.shape.cols
+        tree_seconds = 1e-3 + 2e-7 * n * np.sqrt(columns) * np.log2(n)
+        return [
+            Step(0.05 + trees * tree_seconds, closes, rows=n, size=trees)
+            for trees, closes in config.FOREST_TREES
+        ]
+
+    def fit(self, task: Task, step: Step, rows: Rows, deadline: Deadline) -> Predictor:
+        """Grow the trees in lots, until all are grown or the time is out."""
+        table = task.train.table(rows)
+        with np.errstate(all="ignore"):
+            median = np.nan_to_num(np.nanmedian(table, axis=0))
+        labels = task.labels[rows] > 0.5
+        target = labels if task.multilabel else labels.argmax(axis=1)
+        model = ExtraTreesClassifier(
+            n_estimators=0,
+            min_samples_leaf=config.FOREST_MIN_LEAF,
+            max_features=config.FOREST_FEATURES,
+            n_jobs=cores(),
+            random_state=config.SEED,
+            warm_start=True,
+        )
+        x = _fill(table, median)
+        while model.n_estimators < step.size and (deadline.remaining > 0 or not model.n_estimators):
+            model.n_estimators = min(model.n_estimators + config.FOREST_LOT, step.size)
+            model.fit(x, target)
+
+        def predict(subset: Subset, rows: Rows) -> Scores:
+            p = _probabilities(model, _fill(subset.table(rows), median), task)
+            p = np.clip(p, 0.5 / step.size, 1 - 0.5 / step.size)
+            return np.asarray(np.log(p) if not task.multilabel else np.log(p / (1 - p)), np.float32)
+
+        return predict
+
+
+def _fill(table: Floats, median: Floats) -> Floats:
+    filled = np.where(np.isfinite(table), table, median)
+    return np.clip(filled, -1e30, 1e30).astype(np.float32)
+
+
+def _probabilities(model: Any, table: Floats, task: Task) -> Floats:
+    """(n, C), whatever classes the trees have seen."""
+    found = model.predict_proba(table)
+    p = np.zeros((len(table), task.classes), np.float32)
+    if not task.multilabel:
+        p[:, model.classes_.astype(int)] = found
+        return p
+    for column, (classes, part) in enumerate(zip(_listed(model), found, strict=True)):
+        if len(classes) == 2:
+            p[:, column] = part[:, 1]
+        else:
+            p[:, column] = float(classes[0])
+    return p
+
+
+def _listed(model: Any) -> Any:
+    return model.classes_ if isinstance(model.classes_, list) else [model.classes_]
