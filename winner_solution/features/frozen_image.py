@@ -10,7 +10,7 @@ import numpy as np
 
 from ..budget import cores
 from ..data import Floats, Subset
-from ..nets.graph import MAP_STRIDE
+from ..nets.backbone import MAP_STRIDE
 from ..nets.runtime import ImageNetwork, load_backbone
 from ..pictures import Frame, Pixels
 from ..split import Rows

@@ -1,14 +1,11 @@
-"""Features of English texts by MiniLM-L6, a frozen sentence encoder in 8-bit integers.
-
-Source: Wang et al. 2020, arXiv 2002.10957, as trained by sentence-transformers: mean of the last
-layer over the tokens, unit length.
-"""
+"""Features of texts by frozen sentence encoders: one for English, one for every other language."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ..budget import cores
 from ..data import Floats, Subset
@@ -21,9 +18,14 @@ BATCH = 16
 LATIN_SHARE = 0.9  # of a vocabulary's letters; below, the texts are not English
 SAMPLE_WORDS = 5000
 
+Ids = NDArray[np.int64]
 
-class FrozenText:
-    """384 features of each text. Raises WeightsError where the encoder cannot be had."""
+
+class FrozenEnglish:
+    """MiniLM-L6 in 8-bit integers, as trained by sentence-transformers: 384 features.
+
+    Source: Wang et al. 2020, arXiv 2002.10957. Raises WeightsError where it cannot be had.
+    """
 
     name = "minilm"
 
@@ -38,30 +40,59 @@ class FrozenText:
 
     def __call__(self, subset: Subset, rows: Rows) -> Floats:
         """float32 (n, 384)."""
-        words = np.array(subset.shape.vocabulary, object)
-        known = (codes[(codes >= 0) & (codes < len(words))] for codes in subset.tokens(rows))
-        return self.encode([" ".join(words[codes]) for codes in known])
+        return self.encode(texts_of(subset, rows))
 
     def encode(self, texts: Sequence[str]) -> Floats:
-        """float32 (n, 384), each of length 1; texts of like length go through together."""
+        """float32 (n, 384), each of length 1."""
         tokens = [encoding.ids for encoding in self._tokenizer.encode_batch(list(texts))]
-        order = np.argsort([len(ids) for ids in tokens], kind="stable")
-        vectors = np.zeros((len(texts), 384), np.float32)
-        for start in range(0, len(order), BATCH):
-            batch = order[start : start + BATCH]
-            vectors[batch] = self._run([tokens[i] for i in batch])
-        return vectors
+        return _by_length(tokens, self._run)
 
-    def _run(self, tokens: list[list[int]]) -> Floats:
-        size = max(len(ids) for ids in tokens)
-        ids = np.zeros((len(tokens), size), np.int64)
-        mask = np.zeros_like(ids)
-        for i, known in enumerate(tokens):
-            ids[i, : len(known)], mask[i, : len(known)] = known, 1
-        inputs = {"input_ids": ids, "attention_mask": mask, "token_type_ids": np.zeros_like(ids)}
+    def _run(self, ids: Ids, mask: Floats) -> Floats:
+        whole = mask.astype(np.int64)
+        inputs = {"input_ids": ids, "attention_mask": whole, "token_type_ids": np.zeros_like(ids)}
         states = self._session.run(None, inputs)[0]
         mean = (states * mask[:, :, None]).sum(axis=1) / mask.sum(axis=1, keepdims=True)
-        return np.asarray(mean / np.linalg.norm(mean, axis=1, keepdims=True), np.float32)
+        return np.asarray(mean, np.float32)
+
+
+class FrozenMultilingual:
+    """multilingual-e5-small with 4-bit weights: 384 features, in a hundred languages.
+
+    Raises WeightsError where it cannot be had.
+    """
+
+    name = "e5-small"
+
+    def __init__(self) -> None:
+        require("tokenizers", "onnx", "onnxruntime")
+        from ..nets.e5 import make_tokenizer, read_e5, sentence_features
+
+        self._file = read_e5(get("e5-small"))
+        self._tokenizer = make_tokenizer(self._file, MAX_TOKENS)
+        self._session = open_session(sentence_features(self._file), cores())
+
+    def __call__(self, subset: Subset, rows: Rows) -> Floats:
+        """float32 (n, 384)."""
+        return self.encode(texts_of(subset, rows))
+
+    def encode(self, texts: Sequence[str]) -> Floats:
+        """float32 (n, 384), each of length 1."""
+        asked = [f"query: {text}" for text in texts]  # as it was trained
+        tokens = [encoding.ids for encoding in self._tokenizer.encode_batch(asked)]
+        return _by_length(tokens, self._run)
+
+    def _run(self, ids: Ids, mask: Floats) -> Floats:
+        features = self._session.run(None, {"words": self._file.words(ids), "mask": mask})[0]
+        return np.asarray(features, np.float32)
+
+
+def texts_of(subset: Subset, rows: Rows) -> list[str]:
+    """The texts again, of their codes; characters stand without spaces between them."""
+    words = np.array(subset.shape.vocabulary, object)
+    letters = sum(len(word) == 1 for word in subset.shape.vocabulary)
+    space = "" if letters > 0.9 * len(words) else " "
+    known = (codes[(codes >= 0) & (codes < len(words))] for codes in subset.tokens(rows))
+    return [space.join(words[codes]) for codes in known]
 
 
 def is_latin(vocabulary: Sequence[str]) -> bool:
@@ -69,3 +100,18 @@ def is_latin(vocabulary: Sequence[str]) -> bool:
     step = max(1, len(vocabulary) // SAMPLE_WORDS)
     letters = [c for word in vocabulary[::step] for c in word if c.isalpha()]
     return bool(letters) and sum(c.isascii() for c in letters) >= LATIN_SHARE * len(letters)
+
+
+def _by_length(tokens: list[list[int]], run: Callable[[Ids, Floats], Floats]) -> Floats:
+    """Run texts of like length together, and scale what comes to length 1."""
+    order = np.argsort([len(ids) for ids in tokens], kind="stable")
+    vectors = np.zeros((len(tokens), 384), np.float32)
+    for start in range(0, len(order), BATCH):
+        batch = order[start : start + BATCH]
+        size = max(len(tokens[i]) for i in batch)
+        ids, mask = np.zeros((len(batch), size), np.int64), np.zeros((len(batch), size), np.float32)
+        for row, i in enumerate(batch):
+            ids[row, : len(tokens[i])], mask[row, : len(tokens[i])] = tokens[i], 1
+        vectors[batch] = run(ids, mask)
+    length = np.linalg.norm(vectors, axis=1, keepdims=True)
+    return np.asarray(vectors / np.maximum(length, 1e-12), np.float32)

@@ -1,9 +1,4 @@
-"""Write a backbone as an ONNX graph that turns pixels into features.
-
-Features are two taps in one row: the pooled last map (1,280 numbers), and the expanded map that
-enters the last halving block (stride 16), averaged on a 2 x 2 grid. Together they beat either alone
-on photographs, X-rays and digits (LOG.md).
-"""
+"""Write a network as an ONNX graph, layer by layer."""
 
 from __future__ import annotations
 
@@ -16,9 +11,6 @@ from onnx import TensorProto, helper, numpy_helper
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
 
-    from .backbone import Backbone, Convolution
-
-MAP_STRIDE = 32
 OPSET = 20
 IR_VERSION = 10
 
@@ -27,67 +19,56 @@ class Graph:
     """Nodes and constants in the order of adding; each method returns the name of its output."""
 
     def __init__(self) -> None:
-        self.nodes: list[onnx.NodeProto] = []
-        self.constants: list[onnx.TensorProto] = []
+        self._nodes: list[onnx.NodeProto] = []
+        self._constants: list[onnx.TensorProto] = []
 
     def constant(self, values: ArrayLike, dtype: type[np.generic] = np.float32) -> str:
-        name = f"c{len(self.constants)}"
-        self.constants.append(numpy_helper.from_array(np.asarray(values, dtype), name))
+        """A constant of any shape."""
+        name = f"c{len(self._constants)}"
+        self._constants.append(numpy_helper.from_array(np.asarray(values, dtype), name))
         return name
 
     def add(self, operator: str, *inputs: str, **attributes: Any) -> str:
-        output = f"{operator.lower()}{len(self.nodes)}"
-        self.nodes.append(helper.make_node(operator, inputs, [output], **attributes))
+        """Any operator of ONNX with one output."""
+        output = f"{operator.lower()}{len(self._nodes)}"
+        self._nodes.append(helper.make_node(operator, inputs, [output], **attributes))
         return output
 
-    def convolve(self, x: str, conv: Convolution, padding: str) -> str:
-        size = conv.kernel.shape[2]
-        pads = {"auto_pad": "SAME_UPPER"} if padding == "same" else {"pads": [size // 2] * 4}
-        kernel, bias = self.constant(conv.kernel), self.constant(conv.bias)
-        y = self.add("Conv", x, kernel, bias, strides=[conv.stride] * 2, group=conv.groups, **pads)
-        if not conv.relu6:
-            return y
-        zero, six = self.constant(0), self.constant(6)
-        return self.add("Clip", y, zero, six)
+    def linear(self, x: str, weight: ArrayLike, bias: ArrayLike | None = None) -> str:
+        """x @ weight.T + bias over the last axis; weight is (out, in)."""
+        y = self.add("MatMul", x, self.constant(np.asarray(weight).T))
+        return y if bias is None else self.add("Add", y, self.constant(bias))
 
-    def serialize(self, output: str, name: str, shape: tuple[str | int, ...]) -> bytes:
-        """The model with the one input ``name`` (pixels are uint8, all else float32)."""
-        kind = TensorProto.UINT8 if name == "pixels" else TensorProto.FLOAT
-        inputs = [helper.make_tensor_value_info(name, kind, shape)]
-        outputs = [helper.make_tensor_value_info(output, TensorProto.FLOAT, ["n", None])]
-        body = helper.make_graph(self.nodes, "features", inputs, outputs, self.constants)
+    def normalise(self, x: str, scale: ArrayLike, bias: ArrayLike, epsilon: float) -> str:
+        """Layer normalization over the last axis."""
+        constants = (self.constant(scale), self.constant(bias))
+        return self.add("LayerNormalization", x, *constants, axis=-1, epsilon=epsilon)
+
+    def attend(
+        self, query: str, key: str, value: str, heads: int, width: int, mask: str | None = None
+    ) -> str:
+        """Attention of (n, t, width) parts; ``mask`` is added to the scores (n, heads, t, t)."""
+        size = width // heads
+        split = self.constant([0, 0, heads, size], np.int64)
+
+        def part(x: str, order: tuple[int, ...]) -> str:
+            return self.add("Transpose", self.add("Reshape", x, split), perm=order)
+
+        scores = self.add("MatMul", part(query, (0, 2, 1, 3)), part(key, (0, 2, 3, 1)))
+        scores = self.add("Mul", scores, self.constant(size**-0.5))
+        if mask is not None:
+            scores = self.add("Add", scores, mask)
+        mixed = self.add("MatMul", self.add("Softmax", scores, axis=-1), part(value, (0, 2, 1, 3)))
+        flat = self.add("Transpose", mixed, perm=[0, 2, 1, 3])
+        return self.add("Reshape", flat, self.constant([0, 0, width], np.int64))
+
+    def serialize(
+        self, output: str, inputs: dict[str, tuple[str | int, ...]], kind: int = TensorProto.FLOAT
+    ) -> bytes:
+        """The model; ``inputs`` are shapes by name, all of one ``kind``, the output is float32."""
+        values = [helper.make_tensor_value_info(n, kind, shape) for n, shape in inputs.items()]
+        outputs = [helper.make_tensor_value_info(output, TensorProto.FLOAT, None)]
+        body = helper.make_graph(self._nodes, "network", values, outputs, self._constants)
         opset = helper.make_opsetid("", OPSET)
         model = helper.make_model(body, opset_imports=[opset], ir_version=IR_VERSION)
         return bytes(model.SerializeToString())
-
-
-def image_features(backbone: Backbone, height: int, width: int) -> bytes:
-    """A serialized model: uint8 (n, any height, any width, 3) RGB -> float32 (n, features).
-
-    Pictures are stretched to ``height`` x ``width`` inside. Raises ValueError unless both are
-    multiples of 32, so that the 2 x 2 grid has whole cells.
-    """
-    if min(height, width) <= 0 or height % MAP_STRIDE or width % MAP_STRIDE:
-        raise ValueError(f"{height} x {width}: the sides must be multiples of {MAP_STRIDE}")
-    graph = Graph()
-    x = graph.add("Cast", "pixels", to=TensorProto.FLOAT)
-    x = graph.add("Sub", x, graph.constant(backbone.mean))
-    x = graph.add("Div", x, graph.constant(backbone.scale))
-    x = graph.add("Transpose", x, perm=[0, 3, 1, 2])
-    size = graph.constant([height, width], np.int64)
-    x = graph.add("Resize", x, "", "", size, mode="linear", axes=[2, 3])
-    x = graph.convolve(x, backbone.stem, backbone.padding)
-    tap = x
-    for i, block in enumerate(backbone.blocks):
-        wide = graph.convolve(x, block.expand, backbone.padding) if block.expand else x
-        if i == backbone.tap:
-            tap = wide
-        y = graph.convolve(wide, block.depthwise, backbone.padding)
-        y = graph.convolve(y, block.project, backbone.padding)
-        x = graph.add("Add", x, y) if block.skip else y
-    x = graph.convolve(x, backbone.head, backbone.padding)
-    last = graph.add("Flatten", graph.add("GlobalAveragePool", x))
-    cell = [height // MAP_STRIDE, width // MAP_STRIDE]
-    grid = graph.add("Flatten", graph.add("AveragePool", tap, kernel_shape=cell, strides=cell))
-    features = graph.add("Concat", last, grid, axis=1)
-    return graph.serialize(features, "pixels", ("n", "height", "width", 3))

@@ -57,7 +57,7 @@ class ImageNetwork:
 
     def __init__(self, name: str, height: int, width: int, threads: int) -> None:
         backbone = load_backbone(name)
-        from .graph import image_features
+        from .image import image_features
 
         self._session = open_session(image_features(backbone, height, width), threads)
 

@@ -24,6 +24,7 @@ WINDOW = 400  # samples
 HOP = 160
 BANDS = 80
 HEADS, LAYERS, WIDTH = 6, 4, 384
+EPSILON = 1e-5
 MIDDLE_LAYER = 2
 _ENCODER = "model_state_dict.encoder"
 
@@ -40,28 +41,16 @@ def speech_features(tensors: Tensors) -> bytes:
     def load(name: str) -> NDArray[Any]:
         return tensors[f"{_ENCODER}.{name}"]
 
-    def linear(x: str, name: str, *, bias: bool = True) -> str:
-        y = graph.add("MatMul", x, graph.constant(load(f"{name}.weight").T))
-        return graph.add("Add", y, graph.constant(load(f"{name}.bias"))) if bias else y
+    def linear(x: str, name: str) -> str:
+        bias = tensors.get(f"{_ENCODER}.{name}.bias")  # keys have none
+        return graph.linear(x, load(f"{name}.weight"), bias)
 
     def norm(x: str, name: str) -> str:
-        scale, bias = (graph.constant(load(f"{name}.{part}")) for part in ("weight", "bias"))
-        return graph.add("LayerNormalization", x, scale, bias, axis=-1)
-
-    def heads(x: str, order: tuple[int, ...]) -> str:
-        shape = graph.constant([0, 0, HEADS, WIDTH // HEADS], np.int64)
-        return graph.add("Transpose", graph.add("Reshape", x, shape), perm=order)
+        return graph.normalise(x, load(f"{name}.weight"), load(f"{name}.bias"), EPSILON)
 
     def attention(x: str, name: str) -> str:
-        query = heads(linear(x, f"{name}.query"), (0, 2, 1, 3))
-        key = heads(linear(x, f"{name}.key", bias=False), (0, 2, 3, 1))
-        value = heads(linear(x, f"{name}.value"), (0, 2, 1, 3))
-        scores = graph.add("MatMul", query, key)
-        scores = graph.add("Mul", scores, graph.constant((WIDTH // HEADS) ** -0.5))
-        mixed = graph.add("MatMul", graph.add("Softmax", scores, axis=-1), value)
-        flat = graph.add("Transpose", mixed, perm=[0, 2, 1, 3])
-        flat = graph.add("Reshape", flat, graph.constant([0, 0, WIDTH], np.int64))
-        return linear(flat, f"{name}.out")
+        query, key, value = (linear(x, f"{name}.{part}") for part in ("query", "key", "value"))
+        return linear(graph.attend(query, key, value, HEADS, WIDTH), f"{name}.out")
 
     x = "mel"
     for name, stride in (("conv1", 1), ("conv2", 2)):
@@ -82,7 +71,7 @@ def speech_features(tensors: Tensors) -> bytes:
         if i + 1 == MIDDLE_LAYER:
             middle = x
     pooled = [*_moments(graph, middle), *_moments(graph, norm(x, "ln_post"))]
-    return graph.serialize(graph.add("Concat", *pooled, axis=1), "mel", ("n", BANDS, "frames"))
+    return graph.serialize(graph.add("Concat", *pooled, axis=1), {"mel": ("n", BANDS, "frames")})
 
 
 def _moments(graph: Graph, x: str) -> tuple[str, str]:

@@ -22,7 +22,12 @@ from winner_solution.features.frozen_image import (
     network_sides,
     split_motion,
 )
-from winner_solution.features.frozen_text import FrozenText, is_latin
+from winner_solution.features.frozen_text import (
+    FrozenEnglish,
+    FrozenMultilingual,
+    is_latin,
+    texts_of,
+)
 from winner_solution.pictures import Frame, frame_of_arrays
 from winner_solution.weights import WeightsError, manifest
 
@@ -121,7 +126,7 @@ def test_speech_of_any_length_gives_finite_features(samples: int) -> None:
 
 
 def test_sentences_of_like_meaning_lie_near_each_other() -> None:
-    encoder = FrozenText()
+    encoder = FrozenEnglish()
     near, same, far = encoder.encode(
         ["the cat sat on the mat", "a kitten is lying on the rug", "share prices fell on monday"]
     )
@@ -129,11 +134,24 @@ def test_sentences_of_like_meaning_lie_near_each_other() -> None:
     np.testing.assert_allclose(np.linalg.norm(near), 1, rtol=1e-5)
 
 
+def test_meaning_is_told_across_languages() -> None:
+    english, chinese, russian, other = FrozenMultilingual().encode(
+        ["the weather is lovely today", "今天天气很好", "Погода сегодня прекрасная", "股市暴跌"]
+    )
+    assert min(english @ chinese, english @ russian) > english @ other
+
+
+def test_characters_are_joined_without_spaces() -> None:
+    chinese = [np.array([0, 1], np.float32).reshape(-1, 1, 1, 1)]
+    subset = subset_of(chinese, ("你", "好"))
+    assert texts_of(subset, subset.rows) == ["你好"]
+
+
 def test_texts_come_from_codes_and_empty_or_unknown_ones_are_no_error() -> None:
     codes = [[0, 1], [], [7, -1]]
     examples = [np.array(c, np.float32).reshape(-1, 1, 1, 1) for c in codes]
     subset = subset_of(examples, ("hello", "world"))
-    encoder = FrozenText()
+    encoder = FrozenEnglish()
     features = encoder(subset, subset.rows)
     np.testing.assert_allclose(features, encoder.encode(["hello world", "", ""]), atol=1e-6)
 
@@ -148,6 +166,15 @@ def test_scripts_that_the_encoder_does_not_know_are_recognised(
     assert is_latin(words) is latin
 
 
+MAKERS: list[Callable[[], Extractor]] = [
+    lambda: FrozenImage("mobilenet-v2", 64),
+    FrozenSound,
+    FrozenSpeech,
+    FrozenEnglish,
+    FrozenMultilingual,
+]
+
+
 def test_without_weights_each_extractor_says_so_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     from winner_solution import weights
     from winner_solution.nets.runtime import load_backbone
@@ -155,6 +182,6 @@ def test_without_weights_each_extractor_says_so_at_once(monkeypatch: pytest.Monk
     assert manifest()
     monkeypatch.setattr(weights, "manifest", dict)
     load_backbone.cache_clear()
-    for make in (lambda: FrozenImage("mobilenet-v2", 64), FrozenSound, FrozenSpeech, FrozenText):
+    for make in MAKERS:
         with pytest.raises(WeightsError):
             make()

@@ -13,7 +13,8 @@ from PIL import Image
 from sklearn.datasets import load_sample_image
 
 from winner_solution.nets.backbone import Backbone, Block, Convolution
-from winner_solution.nets.graph import image_features
+from winner_solution.nets.e5 import E5FileError, read_e5
+from winner_solution.nets.image import image_features
 from winner_solution.nets.runtime import ImageNetwork, open_session, to_rgb
 from winner_solution.nets.torch_file import (
     LEGACY_MAGIC,
@@ -23,6 +24,7 @@ from winner_solution.nets.torch_file import (
 )
 from winner_solution.weights import get
 
+RNG = np.random.default_rng(0)
 PALACE = 698  # ImageNet-1k
 
 
@@ -185,3 +187,41 @@ def test_a_side_without_whole_cells_is_refused(pixels: int) -> None:
 def test_any_number_of_channels_becomes_three(channels: int, expected: list[int]) -> None:
     pixels = np.broadcast_to(np.arange(channels, dtype=np.uint8), (2, 4, 4, channels))
     assert to_rgb(pixels)[0, 0, 0].tolist() == expected
+
+
+def e5_file(words: np.ndarray) -> bytes:
+    """A file with two pieces and one quantised tensor, (rows, 32), whose scale is 0.5."""
+    header = struct.pack("<4sI7ifi", b"E5S1", 1, 32, 1, 2, 64, len(words), 8, 1, 1e-12, 32)
+    pieces = struct.pack("<5iQ", 2, 0, 2, 1, 0, 3) + struct.pack("<3I2f", 0, 1, 3, 0.0, -1.5)
+    normal = struct.pack("<iI", 0, 0)
+    blocks = b"".join(
+        struct.pack("<e", 0.5) + ((row[:16] + 8) | (row[16:] + 8) << 4).astype(np.uint8).tobytes()
+        for row in words
+    )
+    entry = b"emb.word" + b"\1"
+    at = len(header + pieces) + 3 + len(normal) + 4 + 2 + len(entry) + 20
+    directory = struct.pack("<iH", 1, 8) + entry + struct.pack("<IQQ", words.size, at, len(blocks))
+    return header + pieces + "aé".encode() + normal + directory + blocks
+
+
+def test_four_bit_words_are_decoded_row_by_row(tmp_path: Path) -> None:
+    words = RNG.integers(-8, 8, (3, 32))
+    (tmp_path / "e5.bin").write_bytes(e5_file(words))
+    file = read_e5(tmp_path / "e5.bin")
+    assert file.pieces == [("a", 0.0), ("é", -1.5)]
+    np.testing.assert_array_equal(file.words(np.array([[2, 0]])), words[[2, 0]][None] * 0.5)
+    np.testing.assert_array_equal(file.matrix("emb.word", 32), words * 0.5)
+
+
+def test_a_four_bit_file_that_is_cut_or_foreign_is_refused(tmp_path: Path) -> None:
+    data = e5_file(RNG.integers(-8, 8, (3, 32)))
+    for size in (1, 30, 60, 75, 90, 120):
+        (tmp_path / "e5.bin").write_bytes(data[:size])
+        with pytest.raises(E5FileError):
+            read_e5(tmp_path / "e5.bin")
+    (tmp_path / "e5.bin").write_bytes(data[:-1])
+    with pytest.raises(E5FileError, match="outside"):
+        read_e5(tmp_path / "e5.bin").matrix("emb.word", 32)
+    (tmp_path / "e5.bin").write_bytes(b"E5S2" + data[4:])
+    with pytest.raises(E5FileError, match="header"):
+        read_e5(tmp_path / "e5.bin")

@@ -1,0 +1,49 @@
+"""Clips by frozen image features: a head for the place and a head for the motion, averaged.
+
+Fitted together, the head leans on the place, which is the stronger clue within one recording and
+none at all in the next; apart, the motion keeps its say (LOG.md).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from .. import config
+from ..budget import Deadline
+from ..data import Subset, Task
+from ..features.frozen_image import FrozenFrames, split_motion
+from ..heads import fit_ridge
+from ..split import Rows
+from .base import Predictor, Scores, Step
+
+
+class FrozenVideo:
+    """Two ridge heads on ``extractor``, which takes ``clip_seconds`` for one clip."""
+
+    def __init__(self, extractor: FrozenFrames, clip_seconds: float, closes: float) -> None:
+        self.name = f"frozen-{extractor.name}"
+        self._extractor = extractor
+        self._clip_seconds = clip_seconds
+        self._closes = closes
+
+    def steps(self, task: Task) -> Sequence[Step]:
+        """One step, on all clips or as many as a head may learn from."""
+        size = min(len(task.train), config.RIDGE_MAX_ROWS)
+        clips = size + (len(task.test) if task.test else 0)
+        seconds = self._clip_seconds * clips + 4e-10 * size**2.5 + 0.02
+        return [Step(seconds, self._closes, rows=size)]
+
+    def fit(self, task: Task, step: Step, rows: Rows, deadline: Deadline) -> Predictor:
+        """Closed form; raises OutOfTimeError while features are missing."""
+        extractor = self._extractor
+        parts = split_motion(task.train.features(extractor, rows, deadline))
+        heads = [fit_ridge(part, task.labels[rows], deadline) for part in parts]
+
+        def predict(subset: Subset, rows: Rows) -> Scores:
+            parts = split_motion(subset.features(extractor, rows))
+            scores = [head(part) for head, part in zip(heads, parts, strict=True)]
+            return np.asarray(np.mean(scores, axis=0), np.float32)
+
+        return predict
