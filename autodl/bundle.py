@@ -115,8 +115,7 @@ def read_items(subset: Path) -> list[str] | None:
 def write_items(names: list[str], subset: Path) -> None:
     """Write the names of a subset's items beside its records."""
     with (subset / ITEMS_NAME).open("w", encoding="utf-8", newline="") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerows([["item"], *([name] for name in names)])
+        csv.writer(file).writerows([["item"], *([name] for name in names)])
 
 
 def _entries(folder: Path) -> list[Path]:

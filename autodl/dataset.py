@@ -7,7 +7,7 @@ a ``Source`` gives metadata and stored examples, ``Dataset`` decodes them.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -246,13 +246,13 @@ class Dataset:
 
 
 class _Concatenation:
-    """Several sources as one, under the metadata of the first."""
+    """Several sources as one, under one specification."""
 
-    def __init__(self, parts: Sequence[Source]) -> None:
+    def __init__(self, parts: Sequence[Source], spec: DataSpecification) -> None:
         self._parts = parts
         self._ends = np.cumsum([len(part) for part in parts])
         self.path = parts[0].path
-        self.spec = replace(parts[0].spec, sample_count=int(self._ends[-1]))
+        self.spec = replace(spec, sample_count=int(self._ends[-1]))
 
     def __len__(self) -> int:
         return int(self._ends[-1])
@@ -270,9 +270,47 @@ class _Concatenation:
         return self._parts[number], index - (int(self._ends[number - 1]) if number else 0)
 
 
+class _Recoded:
+    """A text source whose token codes are those of another vocabulary."""
+
+    def __init__(self, source: Source, vocabulary: Mapping[str, int]) -> None:
+        own = source.spec.channel_to_index_map
+        self._source = source
+        self._codes = np.arange(1 + max(own.values()), dtype=np.float32)
+        self._codes[list(own.values())] = [vocabulary[token] for token in own]
+        self.path = source.path
+        self.spec = replace(source.spec, channel_to_index_map=vocabulary)
+
+    def __len__(self) -> int:
+        return len(self._source)
+
+    def record(self, index: int) -> Example:
+        record = self._source.record(index)
+        if not isinstance(record.dense, np.ndarray):
+            return record  # missing or ragged, which decoding refuses
+        codes = record.dense.astype(np.int64)
+        named = (codes >= 0) & (codes < len(self._codes))
+        return replace(record, dense=np.where(named, self._codes[codes * named], codes))
+
+    def place(self, index: int) -> tuple[str, int]:
+        return self._source.place(index)
+
+
 def concatenate(first: Dataset, second: Dataset) -> Dataset:
-    """``first`` followed by ``second`` as one dataset, with the metadata of ``first``."""
-    return Dataset(_Concatenation([first.source, second.source]))
+    """``first`` followed by ``second`` as one dataset, with the metadata of ``first``.
+
+    Texts whose subsets were coded apart (formats 5.6) are joined by their words: tokens that
+    ``first`` does not know get codes after its own.
+    """
+    spec, parts = first.metadata_, [first.source, second.source]
+    own, other = spec.channel_to_index_map, second.metadata_.channel_to_index_map
+    if own != other and own and other and min(other.values()) >= 0:
+        new = [token for token in other if token not in own]
+        start = 1 + max(own.values())
+        vocabulary = {**own, **{token: start + at for at, token in enumerate(new)}}
+        spec = replace(spec, channel_to_index_map=vocabulary)
+        parts[1] = _Recoded(second.source, vocabulary)
+    return Dataset(_Concatenation(parts, spec))
 
 
 def open_subset(path: Path) -> Dataset:

@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import mmap
 import pickle
+import struct
+from collections.abc import Callable
 from pathlib import Path
-from struct import error as StructError  # noqa: N812 it is an exception
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,7 +33,7 @@ _MALFORMED = (
     MemoryError,
     NotImplementedError,
     RecursionError,
-    StructError,
+    struct.error,
     TypeError,
     ValueError,
 )
@@ -153,6 +154,9 @@ class _Names:
     def encode(self, text: str, *_: object) -> bytes:
         return text.encode("latin1")
 
+    def no_bytes(self) -> bytes:
+        return b""
+
     def ndarray(self, *_: object) -> None:
         raise TypeError("ndarray is not called by NumPy's own pickles")
 
@@ -164,18 +168,30 @@ _ALLOWED = {
     **{(f"{core}.multiarray", "scalar"): _NAMES.scalar for core in _CORES},
     ("numpy", "dtype"): _NAMES.dtype,
     ("numpy", "ndarray"): _NAMES.ndarray,
-    ("_codecs", "encode"): _NAMES.encode,  # how old protocols write bytes
+    ("_codecs", "encode"): _NAMES.encode,  # how old protocols write bytes ...
+    ("__builtin__", "bytes"): _NAMES.no_bytes,  # ... and no bytes
 }
 
 
 class _Unpickler(pickle._Unpickler):
     """Pickle's machine in Python: its memo is a dict, so a huge memo index costs nothing."""
 
+    dispatch: ClassVar[dict[int, Any]] = dict(pickle._Unpickler.dispatch)
+    read: Callable[[int], bytes]  # both are set when loading begins
+    append: Callable[[object], None]
+
     def find_class(self, module: str, name: str) -> Any:
         try:
             return _ALLOWED[module, name]
         except KeyError:
             raise _UnsafeNameError(f"{module}.{name}") from None
+
+    def load_bytearray8(self) -> None:
+        """Read what is there, where the machine itself first makes room for what is claimed."""
+        (size,) = struct.unpack("<Q", self.read(8))
+        self.append(self.read(size))
+
+    dispatch[pickle.BYTEARRAY8[0]] = load_bytearray8
 
 
 class _Mapped:

@@ -381,6 +381,11 @@ def pickle_claims_an_exabyte(root: Path) -> None:
 
 
 @broken("pickle-invalid", PICKLE)
+def pickle_claims_a_huge_byte_array(root: Path) -> None:
+    with_pickle(root, b"\x80\x05]\x96" + struct.pack("<Q", 1 << 36) + b"abca.")
+
+
+@broken("pickle-invalid", PICKLE)
 def pickle_of_a_dictionary(root: Path) -> None:
     with_pickle(root, {"waves": []})
 

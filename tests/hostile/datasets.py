@@ -18,6 +18,7 @@ CLASSES = 3
 TRAIN, TEST = 12, 6
 
 Payload = Example | bytes
+Make = Callable[[Path], object]
 
 
 def labels_of(index: int) -> dict:
