@@ -57,6 +57,25 @@ TREES_MIN_ROWS = 20
 BOOSTING_ROUNDS = (30, 100, 300)
 BOOSTING_MAX_CLASSES = 60
 
+# Texts ----------------------------------------------------------------------------------------
+TEXT_MAX_COLUMNS = 400_000  # words; rarer ones (later codes) share columns
+TEXT_HASHES = 2**18  # columns of runs of words or letters
+TEXT_MAX_TOKENS = 2000  # of a document
+TEXT_TOKEN_LETTERS = 24  # of a token
+TEXT_SVM_C = 1.0
+
+# Series and sound -------------------------------------------------------------------------------
+COURSE_STEPS = 48
+SERIES_MAX_VALUES = 3000  # steps x dimensions of the course
+ROCKET_STEPS_RANGE = (16, 512)
+ROCKET_FEATURES = 4000
+ROCKET_MIXES = 12
+ROCKET_MEL_STEPS = 96
+
+# Clips ------------------------------------------------------------------------------------------
+CLIP_SIDE = 24
+CLIP_FRAMES = 12
+
 # Images ---------------------------------------------------------------------------------------
 PIXEL_SIDE = 16  # of the first answer
 IMAGE_SIDE = 64

@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
+import numpy as np
+
 from . import config
 from .data import Task
 from .domain import Domain, Shape, route
 from .features.generic import Generic
+from .features.mel import MelCourse, MelStatistics
+from .features.motion import Motion, Stills
 from .features.pixels import TinyPixels
+from .features.series import Course, MiniRocket
 from .learners.base import Learner
 from .learners.boosting import Boosting
 from .learners.forest import Forest
+from .learners.frozen import frozen_learners
 from .learners.linear import Linear
 from .learners.table_linear import TableLinear
+from .learners.text_linear import TextLinear
 
 
 class Portfolio:
@@ -20,12 +29,60 @@ class Portfolio:
     def __init__(self, shape: Shape) -> None:
         self._fallback: Learner = Linear(Generic(), 1e-3, closes=0.1)
         domain = route(shape)
-        self._learners: dict[Domain, list[Learner]] = {}
-        if domain is Domain.TABLE:
-            self._learners[domain] = [TableLinear(), Boosting(), Forest()]
-        elif domain is Domain.IMAGE:
-            self._learners[domain] = [Linear(TinyPixels(config.PIXEL_SIDE), 1e-3)]
+        domains = [Domain.SERIES, Domain.AUDIO] if domain is Domain.SERIES else [domain]
+        self._make = {domain: _MAKERS[domain] for domain in domains}
+        self._frozen = {domain: frozen_learners(domain, shape) for domain in domains}
 
     def learners(self, task: Task) -> list[Learner]:
         """All learners for ``task``; the last one works for anything."""
-        return [*self._learners.get(task.domain, []), self._fallback]
+        return [*self._make[task.domain](task), *self._frozen[task.domain], self._fallback]
+
+
+def _table(task: Task) -> list[Learner]:
+    return [TableLinear(), Boosting(), Forest()]
+
+
+def _image(task: Task) -> list[Learner]:
+    return [Linear(TinyPixels(config.PIXEL_SIDE), 1e-3)]
+
+
+def _text(task: Task) -> list[Learner]:
+    return [TextLinear()]
+
+
+def _series(task: Task) -> list[Learner]:
+    look = task.train.series(task.train.rows[:: max(1, len(task.train) // 64)])
+    low, high = config.ROCKET_STEPS_RANGE
+    steps = int(np.clip(np.median([len(series) for series in look]), low, high))
+    seconds = 2e-9 * config.ROCKET_FEATURES * steps
+    rocket = MiniRocket(steps, config.ROCKET_FEATURES)
+    return [Linear(Course(config.COURSE_STEPS), 1e-4), Linear(rocket, seconds, closes=0.4)]
+
+
+def _audio(task: Task) -> list[Learner]:
+    look = task.train.series(task.train.rows[:: max(1, len(task.train) // 16)])
+    samples = min(float(np.mean([len(series) for series in look])), 320_000.0)
+    seconds = 1e-3 + 5e-8 * samples
+    steps = config.ROCKET_MEL_STEPS
+    rocket = MiniRocket(steps, config.ROCKET_FEATURES, of_mel=True)
+    rocket_seconds = seconds + 2e-9 * config.ROCKET_FEATURES * steps
+    return [
+        Linear(MelStatistics(), seconds),
+        Linear(MelCourse(), seconds, closes=0.3),
+        Linear(rocket, rocket_seconds, closes=0.3),
+    ]
+
+
+def _video(task: Task) -> list[Learner]:
+    side, count = config.CLIP_SIDE, config.CLIP_FRAMES
+    return [Linear(Motion(side, count), 0.02), Linear(Stills(side, count), 0.005, closes=0.3)]
+
+
+_MAKERS: dict[Domain, Callable[[Task], list[Learner]]] = {
+    Domain.TABLE: _table,
+    Domain.IMAGE: _image,
+    Domain.TEXT: _text,
+    Domain.SERIES: _series,
+    Domain.AUDIO: _audio,
+    Domain.VIDEO: _video,
+}

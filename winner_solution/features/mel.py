@@ -1,0 +1,105 @@
+"""Features of sound without pretrained weights: log-mel bands, their statistics and their course.
+
+The sample rate is unknown, so bands are mel-spaced relative to the highest frequency, as if it
+were 8 kHz.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.fft import dct, rfft
+
+from ..data import Subset
+from ..split import Rows
+
+Floats = NDArray[np.float32]
+
+WINDOW = 512
+BANDS = 40
+COEFFICIENTS = 20
+MAX_SAMPLES = 320_000  # of a clip: 20 s at 16 kHz, in four stretches
+STRETCHES = 4
+
+
+class MelStatistics:
+    """Level, spread, range and change of mel bands and cepstral coefficients over the clip."""
+
+    name = "mel-statistics"
+
+    def __call__(self, subset: Subset, rows: Rows) -> Floats:
+        """float32 (n, 380)."""
+        return np.stack([_statistics(mel_bands(series)) for series in subset.series(rows)])
+
+
+class MelCourse:
+    """The mel picture itself, brought to 24 steps: for short words, where order matters."""
+
+    name = "mel-course"
+    steps = 24
+
+    def __call__(self, subset: Subset, rows: Rows) -> Floats:
+        """float32 (n, 24 * 30)."""
+        pictures = [resample(mel_bands(series), self.steps) for series in subset.series(rows)]
+        cepstra = dct(np.stack(pictures), axis=2, norm="ortho")[:, :, :30]
+        return np.asarray(cepstra.reshape(len(rows), -1), np.float32)
+
+
+def mel_bands(series: Floats) -> Floats:
+    """Log energies, float32 (frames, BANDS), of (T, channels); hop half a window, at least one."""
+    wave = series.mean(axis=1)
+    if len(wave) > MAX_SAMPLES:
+        length = MAX_SAMPLES // STRETCHES
+        starts = np.linspace(0, len(wave) - length, STRETCHES).astype(int)
+        wave = np.concatenate([wave[start : start + length] for start in starts])
+    wave = wave - wave.mean()
+    wave = wave / max(float(np.abs(wave).max()), 1e-9)
+    hop = WINDOW // 2 if len(wave) > 16 * WINDOW else WINDOW // 4
+    if len(wave) < WINDOW:
+        wave = np.pad(wave, (0, WINDOW - len(wave)))
+    frames = np.lib.stride_tricks.sliding_window_view(wave, WINDOW)[::hop]
+    power = np.abs(rfft(frames * _HANN, axis=1)) ** 2
+    return np.log(power.astype(np.float32) @ _FILTERS + np.float32(1e-5))
+
+
+def resample(series: Floats, steps: int) -> Floats:
+    """(steps, d) of (T, d): means of equal stretches, or linear interpolation of short series."""
+    if len(series) >= 2 * steps:
+        edges = np.linspace(0, len(series), steps + 1).astype(int)
+        sums = np.add.reduceat(series, edges[:-1], axis=0)
+        return np.asarray(sums / np.diff(edges)[:, None], np.float32)
+    at = np.linspace(0, len(series) - 1, steps)
+    low = np.floor(at).astype(int)
+    high = np.minimum(low + 1, len(series) - 1)
+    part = (at - low)[:, None].astype(np.float32)
+    return np.asarray(series[low] * (1 - part) + series[high] * part, np.float32)
+
+
+def _statistics(bands: Floats) -> Floats:
+    cepstra = dct(bands, axis=1, norm="ortho")[:, :COEFFICIENTS]
+    change = np.diff(cepstra, axis=0) if len(cepstra) > 1 else np.zeros_like(cepstra)
+    parts = [
+        *(bands.mean(0), bands.std(0), np.percentile(bands, 90, axis=0)),
+        *(cepstra.mean(0), cepstra.std(0), change.std(0), np.abs(change).mean(0)),
+        *np.percentile(cepstra, (10, 50, 90), axis=0),
+        *(part.mean(axis=0) for part in np.array_split(cepstra, 4) if len(part)),
+    ]
+    flat = np.concatenate(parts)
+    size = 3 * BANDS + 11 * COEFFICIENTS
+    flat = np.append(np.pad(flat, (0, size - len(flat))), np.log(len(bands)))
+    return flat.astype(np.float32)
+
+
+def _filters() -> Floats:
+    """Triangles (WINDOW / 2 + 1, BANDS) at equal steps of the mel scale, 0 to 8 kHz."""
+    top = 2595 * np.log10(1 + 8000 / 700)
+    centres = 700 * (10 ** (np.linspace(0, top, BANDS + 2) / 2595) - 1) / 8000 * (WINDOW // 2)
+    bins = np.arange(WINDOW // 2 + 1)[:, None]
+    widths = np.maximum(np.diff(centres), 1.0)
+    rise = (bins - centres[:-2]) / widths[:-1]
+    fall = (centres[2:] - bins) / widths[1:]
+    return np.maximum(0, np.minimum(rise, fall)).astype(np.float32)
+
+
+_HANN = np.hanning(WINDOW).astype(np.float32)
+_FILTERS = _filters()
