@@ -1,41 +1,30 @@
 """The text files between ingestion and scoring: labels, predictions and their times.
 
 Formats 2 (``.solution`` and ``.predict``) and 3.5 (``start.txt``) of the handbook. What a
-solution's process may have written is opened as a plain file only, never through a link, and never
-larger than it can honestly be.
+solution's process may have written is never read through a link, and never larger than it can
+honestly be.
 """
 
 from __future__ import annotations
 
 import math
-import os
 import re
 import secrets
-import stat
 import warnings
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
-from typing import BinaryIO
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from autodl.errors import BundleError, SolutionError
+from autodl.untrusted import open_plain
 
 Matrix = NDArray[np.float64]
 MAX_NUMBER_BYTES = 32  # what any program prints for one float64, and its separator
 MAX_START_BYTES = 1 << 24
 ENTRY = re.compile(r"([a-z_]{1,20}|[0-9]{1,9}): (.+)")
-
-
-def open_plain(path: Path) -> BinaryIO:
-    """Open a regular file for reading; OSError for a link, a pipe or a device at its place."""
-    file = os.fdopen(os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK), "rb")
-    if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-        file.close()
-        raise OSError(f"{path.name} is not a regular file")
-    return file
 
 
 def read_labels(path: Path, output_size: int | None = None) -> Matrix:

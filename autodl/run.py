@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 import tempfile
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -27,6 +28,7 @@ from autodl.score import (
     write_scores,
 )
 from autodl.solve import Outcome, solve
+from autodl.untrusted import remove_tree, write_over
 from autodl.verdict import DEFAULT_LIMITS, Limits
 
 Status = Literal["succeeded", "rejected", "failed"]
@@ -96,8 +98,7 @@ def run(
     ``rejected``, never an exception; UsageError is raised for paths that cannot be used.
     """
     _require_usable(source, solution, out)
-    with tempfile.TemporaryDirectory(prefix="autodl-") as folder:
-        work = Path(folder)
+    with _workspace() as work:
         curve = LearningCurve(budget_seconds)
         report, bundle = _check(source, work / "bundle")
         if bundle is None:
@@ -127,6 +128,16 @@ def run(
     if out is not None:
         _write(result, out)
     return result
+
+
+@contextmanager
+def _workspace() -> Iterator[Path]:
+    """A folder that only this user can enter, and that is gone afterwards, whatever is in it."""
+    folder = Path(tempfile.mkdtemp(prefix="autodl-"))
+    try:
+        yield folder
+    finally:
+        remove_tree(folder)
 
 
 def _require_usable(source: Path, solution: Path, out: Path | None) -> None:
@@ -219,5 +230,5 @@ def _judge(
 
 def _write(result: RunResult, out: Path) -> None:
     for name, value in (("curve", result.curve.to_json()), ("result", result.to_json())):
-        (out / f"{name}.json").write_text(json.dumps(value, indent=1) + "\n", encoding="utf-8")
+        write_over(out / f"{name}.json", json.dumps(value, indent=1).encode() + b"\n")
     write_scores(result.curve, out / "scores.txt")

@@ -21,6 +21,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from autodl.errors import AutoDLError, SolutionError
 from autodl.predictions import read_predictions, read_start
+from autodl.untrusted import write_over
 
 logger = logging.getLogger(__name__)
 
@@ -29,6 +30,7 @@ NaucRule = Literal["defined", "kit", "master"]
 LateRule = Literal["drop", "legacy"]
 START_SECONDS = 60.0  # t0 of the time transform
 POLL_SECONDS = 0.2
+WRITING_SECONDS, SECONDS_PER_NUMBER = 2.0, 4e-6  # what writing a prediction takes at most
 
 
 def scorable_columns(labels: Matrix) -> NDArray[np.intp]:
@@ -275,24 +277,27 @@ def follow(
     unless the rules keep it.
 
     The solution's process writes ``start.txt``, so a time in it is believed only as far as our own
-    clock agrees: a prediction cannot be older than the last look that did not find it.
+    clock agrees: a prediction is not older than the last look that did not find its line, nor,
+    less what writing it takes, than the last look that did not find its file.
     """
     curve = LearningCurve(budget_seconds, list(resume), rules)
     index = resume[-1].index + 1 if resume else 0
-    clock = _Witness()
+    latest = resume[-1].seconds if resume else 0.0
+    witness = _Witness(WRITING_SECONDS + SECONDS_PER_NUMBER * labels.size, latest)
     while True:
         over = is_over()  # asked before looking, so that the last look misses nothing
         start = read_start(predictions_dir / "start.txt")
         if start is not None:
-            stamps = clock.check(start.relative(rules.consumed_times))
+            stamps = witness.look(start.relative(rules.consumed_times))
             while index in stamps:
                 path = predictions_dir / f"{start.task_name}.predict_{index}"
                 if not path.is_file():
                     break
                 try:
                     predictions = read_predictions(path, labels.shape)
-                    if stamps[index] <= budget_seconds or rules.late == "legacy":
-                        yield curve.add(index, stamps[index], labels, predictions)
+                    seconds = witness.seconds(index)
+                    if seconds <= budget_seconds or rules.late == "legacy":
+                        yield curve.add(index, seconds, labels, predictions)
                 except SolutionError as error:
                     on_refused(index, error)
                 index += 1
@@ -302,22 +307,30 @@ def follow(
 
 
 class _Witness:
-    """Holds the times a solution's process claims against when we saw them ourselves."""
+    """Holds the times a solution's process claims against what we saw, and when."""
 
-    def __init__(self) -> None:
+    def __init__(self, writing_seconds: float, latest: float) -> None:
+        self._writing_seconds = writing_seconds
         self._first_look: float | None = None
-        self._last_look_seconds = 0.0
-        self._seconds: dict[int, float] = {}
+        self._looks = (0.0, 0.0)  # seconds of the last look but one, and of the last
+        self._stamps: dict[int, float] = {}
+        self._latest = latest
 
-    def check(self, claimed: dict[int, float]) -> dict[int, float]:
+    def look(self, claimed: dict[int, float]) -> dict[int, float]:
+        """Take note of the lines that are there now; files are looked for right after."""
         now = time.monotonic()
         if self._first_look is None:
             self._first_look = now
-        for index, seconds in claimed.items():  # in order of index, without gaps
-            before = self._seconds.get(index - 1, 0.0)
-            self._seconds.setdefault(index, max(seconds, before, self._last_look_seconds))
-        self._last_look_seconds = now - self._first_look
-        return self._seconds
+        self._looks = (self._looks[1], now - self._first_look)
+        for index, seconds in claimed.items():
+            self._stamps.setdefault(index, max(seconds, self._looks[0]))
+        return self._stamps
+
+    def seconds(self, index: int) -> float:
+        """Return the time of a prediction whose file was found at this look; it never decreases."""
+        earliest = self._looks[0] - self._writing_seconds
+        self._latest = max(self._stamps[index], earliest, self._latest)
+        return self._latest
 
 
 def write_scores(curve: LearningCurve, path: Path) -> None:
@@ -337,6 +350,4 @@ def write_scores(curve: LearningCurve, path: Path) -> None:
         lines.append(f"nauc_scores: {[p.nauc for p in points]!r}")
     if not speech and points and points[-1].soft_accuracy is not None:
         lines.append(f"accuracy: {[p.soft_accuracy for p in points]!r}")
-    part = path.with_name(path.name + ".part")
-    part.write_text("\n".join(lines) + "\n", encoding="utf-8")
-    part.replace(path)
+    write_over(path, ("\n".join(lines) + "\n").encode())

@@ -9,11 +9,10 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
@@ -22,6 +21,7 @@ from autodl import confine
 from autodl.errors import AutoDLError
 from autodl.predictions import read_start
 from autodl.processes import BoundedLog, ProcessTree
+from autodl.untrusted import remove_tree, takes_more, write_over
 from autodl.verdict import DEFAULT_LIMITS, MAX_FILES, End, Evidence, describe, judge
 from autodl.verdict import Limits as Limits
 
@@ -37,13 +37,13 @@ SOLVE_NAME, LOG_NAME, SCRATCH_NAME = "solve.json", "log.txt", "scratch"
 class Outcome:
     """How an ingestion ended: ``error`` is None when it ended by itself or by the budget.
 
-    ``exit_code`` is negative for a signal; seconds count from the ingestion's start;
-    ``confinement`` says what held ``files`` and ``network``.
+    ``exit_code`` is negative for a signal, None if killing did not help; seconds count from the
+    ingestion's start; ``confinement`` says what held ``files`` and ``network``.
     """
 
     end: End
     error: AutoDLError | None
-    exit_code: int
+    exit_code: int | None
     seconds: float
     construction_seconds: float
     first_prediction_seconds: float | None
@@ -86,9 +86,7 @@ def solve(
         environment = _environment(scratch, gpu)
         outcome = supervisor.supervise(plan.command(command), environment, scratch)
     outcome = replace(outcome, confinement=plan.strength.to_json())
-    part = output / (SOLVE_NAME + ".part")
-    part.write_text(json.dumps(outcome.to_json()) + "\n", encoding="utf-8")
-    part.replace(output / SOLVE_NAME)
+    write_over(output / SOLVE_NAME, json.dumps(outcome.to_json()).encode() + b"\n")
     return outcome
 
 
@@ -100,8 +98,7 @@ def _scratch(output: Path) -> Iterator[Path]:
     try:
         yield scratch
     finally:
-        with suppress(RecursionError):  # a tree too deep to remove stays with the output
-            shutil.rmtree(scratch, ignore_errors=True)
+        remove_tree(scratch)
 
 
 def _plan(
@@ -167,9 +164,8 @@ class _Supervisor:
         try:
             breach = self._watch()
         finally:  # also when we are interrupted ourselves
-            self._tree.end(0.0 if breach is None else GRACE_SECONDS)
+            exit_code = self._tree.end(GRACE_SECONDS if breach is not None else 0.0)
             ended = time.monotonic()
-            exit_code = self._tree.root.wait(GRACE_SECONDS)
             log.close()
             pipe.close()
         self._look_for_start(self._not_started)  # it may have come and gone between two looks
@@ -189,7 +185,7 @@ class _Supervisor:
                     return over
             if now >= disk_at:
                 disk_at = now + DISK_SECONDS
-                if _is_over(self._output, self._limits.disk_bytes, MAX_FILES):
+                if takes_more(self._output, self._limits.disk_bytes, MAX_FILES):
                     return "disk_full"
             time.sleep(POLL_SECONDS)
         return None
@@ -208,14 +204,17 @@ class _Supervisor:
 
     def _measure(self) -> End | None:
         members = self._tree.members()
-        used = self._tree.memory_bytes(members, self._limits.memory_bytes)
-        self._peak_bytes = max(self._peak_bytes, used)
-        if len(members) > self._limits.processes:
+        limits, tree = self._limits, self._tree
+        if len(members) > limits.processes or tree.threads(members) > limits.threads:
             return "too_many_processes"
-        limit = self._limits.memory_bytes
-        return "out_of_memory" if limit is not None and used > limit else None
+        used = tree.memory_bytes(members, limits.memory_bytes)
+        self._peak_bytes = max(self._peak_bytes, used)
+        unlinked = tree.unlinked_bytes(members)
+        if limits.memory_bytes is not None and max(used, unlinked) > limits.memory_bytes:
+            return "out_of_memory"
+        return "disk_full" if unlinked > limits.disk_bytes else None
 
-    def _outcome(self, breach: End | None, exit_code: int, ended: float) -> Outcome:
+    def _outcome(self, breach: End | None, exit_code: int | None, ended: float) -> Outcome:
         evidence = Evidence(breach, exit_code, self._peak_bytes, self._limits)
         end, error = judge(evidence, self._output)
         start = read_start(self._output / "start.txt")
@@ -231,18 +230,3 @@ class _Supervisor:
             predictions=len(stamps),
             peak_rss_bytes=self._peak_bytes,
         )
-
-
-def _is_over(folder: Path, limit_bytes: int, limit_files: int) -> bool:
-    """Tell whether the files under a folder take more than their share; links are not followed."""
-    used = files = 0
-    folders = [str(folder)]
-    while folders and used <= limit_bytes and files <= limit_files:
-        with suppress(OSError), os.scandir(folders.pop()) as entries:
-            for entry in entries:
-                files += 1
-                if entry.is_dir(follow_symlinks=False):
-                    folders.append(entry.path)
-                with suppress(FileNotFoundError):
-                    used += entry.stat(follow_symlinks=False).st_blocks * 512
-    return used > limit_bytes or files > limit_files

@@ -17,7 +17,7 @@ import psutil
 
 from autodl import confine
 from autodl.errors import AutoDLError, BundleError, PlatformError, SolutionError
-from autodl.predictions import open_plain
+from autodl.untrusted import open_plain
 
 End = Literal[
     "ok",
@@ -51,6 +51,7 @@ class Limits:
     memory_bytes: int | None = None
     disk_bytes: int = 10 << 30
     processes: int = 512
+    threads: int = 8192
     log_bytes: int = 4 << 20
 
 
@@ -62,7 +63,7 @@ class Evidence:
     """What the supervisor saw: the limit that was reached, if one was, and how the process left."""
 
     breach: End | None
-    exit_code: int
+    exit_code: int | None
     peak_bytes: int
     limits: Limits
 
@@ -81,6 +82,12 @@ def describe(error: AutoDLError) -> dict[str, Any]:
 
 def judge(evidence: Evidence, output: Path) -> tuple[End, AutoDLError | None]:
     """Name the end; the error is None where the solution ended by itself or by the budget."""
+    if evidence.exit_code is None:
+        return "platform_error", PlatformError(
+            "processes-left",
+            "the solution's processes could not be ended.",
+            hint="They wait for a device or a disk; restart the machine if they stay.",
+        )
     if evidence.breach is not None:
         return evidence.breach, _explain_breach(evidence)
     if evidence.exit_code == -signal.SIGKILL:
@@ -147,7 +154,7 @@ def _explain_breach(evidence: Evidence) -> AutoDLError | None:
     if evidence.breach == "too_many_processes":
         return SolutionError(
             "solution-too-many-processes",
-            f"the solution had more than {limits.processes} processes at once.",
+            f"over {limits.processes} processes or {limits.threads} threads ran at once.",
         )
     return None
 

@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ConfigDict
 
 from autodl.errors import AutoDLError, BundleError, SolutionError
-from autodl.predictions import open_plain
+from autodl.untrusted import open_plain
 
 Json = dict[str, Any]
 

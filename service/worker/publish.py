@@ -10,8 +10,8 @@ import json
 from pathlib import Path
 
 from autodl.errors import AutoDLError, BundleError, PlatformError, SolutionError
-from autodl.predictions import open_plain
 from autodl.score import LearningCurve, write_scores
+from autodl.untrusted import open_plain
 from service.submissions.service import summarize
 from service.web.curve import curve_svg
 from service.worker.program import (

@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from autodl.errors import AutoDLError
-from autodl.predictions import open_plain, read_labels, read_start
+from autodl.predictions import read_labels, read_start
 from autodl.score import LearningCurve, Point, follow
+from autodl.untrusted import open_plain
 from service.worker.program import Json, Task, describe_error, read_json, run_program, write_json
 from service.worker.report import Reporter, ReportTo
 

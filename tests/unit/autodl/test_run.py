@@ -57,6 +57,24 @@ def test_the_deadline_alone_is_no_failure(tiny_bundle, guests) -> None:
     assert (result.status, result.error, result.outcome.end) == ("succeeded", None, "timeout")
 
 
+def test_a_time_claimed_before_its_prediction_does_not_count(
+    tiny_bundle, guests, monkeypatch
+) -> None:
+    monkeypatch.setattr("autodl.score.WRITING_SECONDS", 0.2)
+    result = run(tiny_bundle, guests / "stamps_early", 2.5)
+    first, second = result.curve.points
+    assert first.seconds < 0.5
+    assert second.seconds > 0.8
+
+
+def test_results_are_never_written_through_a_link(tiny_bundle, guests, tmp_path) -> None:
+    out = tmp_path / "out"
+    result = run(tiny_bundle, guests / "plants_links", 20.0, out)
+    assert json.loads((out / "result.json").read_text()) == result.to_json()
+    assert (out / "scores.txt").read_text().startswith("score: ")
+    assert not (out / "target").exists()
+
+
 @pytest.mark.parametrize(
     ("guest", "code"),
     [("raises", "solution-train"), ("returns_none", "no-prediction"), ("nan", "prediction-nan")],

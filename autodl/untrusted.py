@@ -1,0 +1,70 @@
+"""Files in a folder that a solution may write to: nothing there is what it seems.
+
+A solution can put links, pipes, devices, folders and trees of any depth at any name, also at the
+names that are ours. Reading here never follows a link, and writing never writes through one.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import stat
+import subprocess
+from pathlib import Path
+from typing import BinaryIO
+
+PLAIN = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+
+
+def open_plain(path: Path, *, within: Path | None = None) -> BinaryIO:
+    """Open a regular file for reading; OSError for a link, a pipe or a device at its place.
+
+    The folders of ``path`` below ``within`` (default: its parent) must not be links either.
+    """
+    root = path.parent if within is None else within
+    *folders, name = path.relative_to(root).parts
+    place = os.open(root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        for folder in folders:
+            deeper = os.open(folder, PLAIN | os.O_DIRECTORY, dir_fd=place)
+            os.close(place)
+            place = deeper
+        file = os.fdopen(os.open(name, PLAIN, dir_fd=place), "rb")
+    finally:
+        os.close(place)
+    if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+        file.close()
+        raise OSError(f"{path.name} is not a regular file")
+    return file
+
+
+def write_over(path: Path, data: bytes) -> None:
+    """Write a file of ours; what stands at its name is replaced, or moved aside if a folder."""
+    part = path.with_name(f".{secrets.token_hex(8)}")
+    with part.open("xb") as file:  # "x" follows no link
+        file.write(data)
+    if path.is_dir() and not path.is_symlink():
+        path.rename(path.with_name(f".{secrets.token_hex(8)}"))
+    part.replace(path)
+
+
+def remove_tree(folder: Path) -> None:
+    """Remove a folder whatever is in it; ``shutil.rmtree`` fails on trees that are very deep."""
+    subprocess.run(["rm", "-rf", "--", str(folder)], check=False, stderr=subprocess.DEVNULL)
+
+
+def takes_more(folder: Path, limit_bytes: int, limit_files: int) -> bool:
+    """Tell whether the files under a folder are more than a limit; stops counting there."""
+    used = files = 0
+    folders = [str(folder)]
+    while folders and used <= limit_bytes and files <= limit_files:
+        try:
+            with os.scandir(folders.pop()) as entries:
+                for entry in entries:
+                    files += 1
+                    if entry.is_dir(follow_symlinks=False):
+                        folders.append(entry.path)
+                    used += entry.stat(follow_symlinks=False).st_blocks * 512
+        except OSError:
+            continue  # gone meanwhile, or deeper than a path can say: its entry was counted
+    return used > limit_bytes or files > limit_files
