@@ -15,8 +15,7 @@ from ..weights import get
 
 MAX_TOKENS = 128
 BATCH = 16
-LATIN_SHARE = 0.9  # of a vocabulary's letters; below, the texts are not English
-SAMPLE_WORDS = 5000
+ENGLISH = frozenset("the and of to is in that for you it".split())
 
 Ids = NDArray[np.int64]
 
@@ -95,11 +94,10 @@ def texts_of(subset: Subset, rows: Rows) -> list[str]:
     return [space.join(words[codes]) for codes in known]
 
 
-def is_latin(vocabulary: Sequence[str]) -> bool:
-    """Whether these words are written in Latin letters without marks, as English is."""
-    step = max(1, len(vocabulary) // SAMPLE_WORDS)
-    letters = [c for word in vocabulary[::step] for c in word if c.isalpha()]
-    return bool(letters) and sum(c.isascii() for c in letters) >= LATIN_SHARE * len(letters)
+def is_english(vocabulary: Sequence[str]) -> bool:
+    """Whether most of the commonest English words are there."""
+    words = {word.lower() for word in vocabulary}
+    return len(ENGLISH & words) > len(ENGLISH) / 2
 
 
 def _by_length(tokens: list[list[int]], run: Callable[[Ids, Floats], Floats]) -> Floats:

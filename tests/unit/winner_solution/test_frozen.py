@@ -1,12 +1,13 @@
 """Frozen networks give features that tell things apart, whatever the shape of the examples."""
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from winner_solution.data import Extractor, Floats, Subset
-from winner_solution.domain import Shape
+from winner_solution.domain import Domain, Shape
 from winner_solution.features.frozen_audio import (
     HOP,
     MAX_WINDOWS,
@@ -25,9 +26,10 @@ from winner_solution.features.frozen_image import (
 from winner_solution.features.frozen_text import (
     FrozenEnglish,
     FrozenMultilingual,
-    is_latin,
+    is_english,
     texts_of,
 )
+from winner_solution.learners.frozen import frozen_learners
 from winner_solution.pictures import Frame, frame_of_arrays
 from winner_solution.weights import WeightsError, manifest
 
@@ -157,13 +159,17 @@ def test_texts_come_from_codes_and_empty_or_unknown_ones_are_no_error() -> None:
 
 
 @pytest.mark.parametrize(
-    ("words", "latin"),
-    [(["hello", "world"], True), (["你", "好"], False), (["привет"], False), (["1", "?"], False)],
+    ("words", "english"),
+    [
+        ("the cat and dog of my friend is in to that", True),
+        ("The Of To And In Is For", True),
+        ("der hund und die katze ist in das haus", False),
+        ("你 好", False),
+        ("", False),
+    ],
 )
-def test_scripts_that_the_encoder_does_not_know_are_recognised(
-    words: list[str], latin: bool
-) -> None:
-    assert is_latin(words) is latin
+def test_english_is_known_by_its_commonest_words(words: str, english: bool) -> None:
+    assert is_english(words.split()) is english
 
 
 MAKERS: list[Callable[[], Extractor]] = [
@@ -185,3 +191,23 @@ def test_without_weights_each_extractor_says_so_at_once(monkeypatch: pytest.Monk
     for make in MAKERS:
         with pytest.raises(WeightsError):
             make()
+
+
+def test_each_domain_has_its_frozen_learners_and_tables_have_none() -> None:
+    shape = Shape(-1, 1, 1, 1, False, False, ("你", "好"), 2)
+    names = {d: [x.name for x in frozen_learners(d, shape)] for d in Domain}
+    assert [len(names[d]) for d in Domain] == [3, 2, 2, 0, 1, 0]
+    assert names[Domain.TEXT] == ["linear-e5-small"]
+    english = replace(shape, vocabulary=("the", "and", "of", "to", "is", "in"))
+    assert [x.name for x in frozen_learners(Domain.TEXT, english)] == ["linear-minilm"]
+
+
+def test_missing_weights_leave_learners_out_and_say_so(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from winner_solution import weights
+
+    monkeypatch.setattr(weights, "manifest", dict)
+    shape = Shape(-1, 1, 1, 1, False, False, (), 2)
+    assert frozen_learners(Domain.AUDIO, shape) == []
+    assert "without pretrained weights" in capsys.readouterr().err
