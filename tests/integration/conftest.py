@@ -1,101 +1,101 @@
-"""An installation in a temporary folder, spoken to over HTTP; its runs go as a test says."""
+"""An application over a temporary installation, whose runs a test plays itself."""
 
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from fastapi.testclient import TestClient
+from fastapi import FastAPI
+from starlette.testclient import TestClient
 
-from service.app import create_app, prepare
-from service.executors.base import Capabilities, Observation, Phase, RunSpec
-from service.models import RunKind, Submission
+from service.app import create_app
+from service.context import Context
+from service.models import Json, Run, RunKind, Submission
 from service.settings import Settings
 from service.submissions import repository, service
 
-MAX_UPLOAD_BYTES = 1_000_000
-POINTS = [
-    {"index": 0, "seconds": 2.0, "nauc": 0.5, "accuracy": 0.6, "alc": 0.4},
-    {"index": 1, "seconds": 30.0, "nauc": 0.9, "accuracy": 0.8, "alc": 0.6},
-]
+SECRET = "of these tests"
+MAX_UPLOAD_BYTES = 3 * 1024 * 1024
 
 
 class IdleExecutor:
-    """Runs nothing; ``log`` is what every run has written."""
+    """Takes no run; its log is what a test puts there."""
 
     name = "idle"
     log = b""
-
-    def capabilities(self) -> Capabilities:
-        slots = dict.fromkeys(RunKind, 1)
-        return Capabilities(slots=slots, isolation="none", gpus=0, enforced=frozenset())
-
-    def ensure(self, spec: RunSpec) -> None:
-        """Nothing is started."""
-
-    def observe(self, run_ids: Collection[str]) -> list[Observation]:
-        return [Observation(run_id=run_id, phase=Phase.RUNNING) for run_id in run_ids]
-
-    def cancel(self, run_id: str) -> None:
-        """Nothing is at work."""
-
-    def forget(self, run_id: str) -> None:
-        """Nothing is kept."""
 
     def logs(self, run_id: str, tail_bytes: int) -> bytes:
         return self.log[-tail_bytes:]
 
 
+@dataclass
 class Installation:
-    """The application, a client that is signed in, and a run's own reports."""
+    """The application, an authorised client of it, and the steps of a run."""
 
-    def __init__(self, data: Path) -> None:
-        settings = Settings(data=data, gpus=(), max_upload_bytes=MAX_UPLOAD_BYTES)
-        self.executor = IdleExecutor()
-        self.app = create_app(settings, self.executor)
-        self.context = self.app.state.context
-        self.token = prepare(self.context)
-        self.http = TestClient(
-            self.app,
-            base_url="http://127.0.0.1:8000",
-            headers={"Authorization": f"Bearer {self.token}"},
-            raise_server_exceptions=False,
+    app: FastAPI
+    http: TestClient
+    token: str
+    executor: IdleExecutor
+
+    @property
+    def context(self) -> Context:
+        return self.app.state.context
+
+    def submit(self, content: bytes = b"PK data", **fields: str) -> str:
+        answer = self.http.post(
+            "/v1/submissions", files={"file": ("flowers.zip", content)}, data=fields
         )
-
-    def submit(self, **fields: str) -> str:
-        answer = self.http.post("/v1/submissions", data=fields, files={"file": ("toy.zip", b"PK")})
         assert answer.status_code == 202, answer.text
-        submission_id: str = answer.json()["id"]
-        return submission_id
+        return answer.json()["id"]
 
-    def start_run(self, submission_id: str, kind: RunKind) -> tuple[str, str]:
-        """A run of the submission, and its token."""
-        secret = self.context.settings.read_secret()
+    def begin(self, submission_id: str, kind: RunKind) -> tuple[str, str]:
+        """A run that has started, and its token."""
         with self.context.database.write() as session:
             submission = session.get_one(Submission, submission_id)
-            run = service.create_run(session, submission, kind, "idle", secret)
-            return run.id, repository.make_token(secret, run.id)
+            run = service.create_run(session, submission, kind, "idle", SECRET)
+            service.note_submitted(session, run.id)
+            service.note_started(session, submission, session.get_one(Run, run.id))
+            return run.id, repository.make_token(SECRET, run.id)
 
     def pass_check(self, submission_id: str) -> None:
-        run_id, token = self.start_run(submission_id, RunKind.CHECK)
-        report = {"ok": True, "findings": [], "summary": {"classes": 3}}
+        run_id, token = self.begin(submission_id, RunKind.CHECK)
+        report: Json = {"ok": True, "findings": [], "summary": {"classes": 3}}
         with self.context.database.write() as session:
             service.finish_check(session, run_id, token, report, None)
 
-    def succeed(self, submission_id: str, files: dict[str, bytes] | None = None) -> None:
-        """Check and solve, with two points and these files."""
+    def score(self, run_id: str, token: str, *points: tuple[float, float, float]) -> None:
+        """Points of (seconds, NAUC, ALC)."""
+        with self.context.database.write() as session:
+            for index, (seconds, nauc, alc) in enumerate(points):
+                point = {"index": index, "seconds": seconds, "nauc": nauc, "accuracy": 0.5}
+                service.record_point(session, run_id, token, point | {"alc": alc})
+
+    def succeed(self, submission_id: str, files: dict[str, bytes] | None = None) -> str:
+        """A whole good life; the id of its solve run."""
         self.pass_check(submission_id)
-        run_id, token = self.start_run(submission_id, RunKind.SOLVE)
+        run_id, token = self.begin(submission_id, RunKind.SOLVE)
+        self.score(run_id, token, (2.0, 0.5, 0.4), (30.0, 0.9, 0.6))
         for path, content in (files or {}).items():
             self.context.storage.put(f"{service.run_prefix(run_id)}/{path}", [content])
         with self.context.database.write() as session:
-            for point in POINTS:
-                service.record_point(session, run_id, token, point)
-            result = service.summarize(repository.list_points(session, run_id))
+            points = repository.list_points(session, run_id)
+            result = service.summarize(points, "", 31.0)
             service.finish_solve(session, run_id, token, result=result, error=None)
+        return run_id
 
 
 @pytest.fixture
 def installation(tmp_path: Path) -> Iterator[Installation]:
-    installation = Installation(tmp_path / "data")
-    with installation.http:
-        yield installation
+    executor = IdleExecutor()
+    settings = Settings(
+        data=tmp_path / "data",
+        secret=SECRET,
+        max_upload_bytes=MAX_UPLOAD_BYTES,
+        default_budget_seconds=60,
+        gpus=(),
+    )
+    app = create_app(settings, executor)
+    with TestClient(app, raise_server_exceptions=False) as http:
+        token = (settings.data / "token").read_text().strip()
+        http.headers["Authorization"] = f"Bearer {token}"
+        yield Installation(app, http, token, executor)
