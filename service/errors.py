@@ -73,7 +73,7 @@ class Problem:
     @property
     def title(self) -> str:
         """The status in words."""
-        return HTTPStatus(self.status).phrase
+        return HTTPStatus(self.status).phrase.replace("Entity", "Content")  # RFC 9110
 
     def to_json(self, request: Request) -> dict[str, Any]:
         """The members of RFC 9457 and ours; ``type`` points to the explanation of the code."""
