@@ -20,7 +20,7 @@ def register(app: typer.Typer) -> None:
 
 
 def format_source(
-    source: Annotated[Path, typer.Argument(help="A folder of images with labels.csv, or a CSV.")],
+    source: Annotated[Path, typer.Argument(help="A folder of files, or a table.")],
     out: Annotated[Path | None, typer.Argument(help="NAME.zip, or a folder.")] = None,
     label: Annotated[
         str, typer.Option(help="The label column; several 0/1 columns as a,b,c.")
@@ -33,7 +33,14 @@ def format_source(
     ] = 0.2,
     seed: Annotated[int, typer.Option(help="Of the split and of the training order.")] = 0,
     max_side: Annotated[
-        int | None, typer.Option(min=1, help="Make images smaller than this many pixels a side.")
+        int | None, typer.Option(min=1, help="Make images and frames at most this many pixels.")
+    ] = None,
+    max_frames: Annotated[
+        int, typer.Option(min=0, help="Of each video, evenly spaced; 0 keeps all.")
+    ] = 64,
+    sample_rate: Annotated[int, typer.Option(min=1000, help="Of audio, in Hz.")] = 16_000,
+    kind: Annotated[
+        str | None, typer.Option(help="image, audio, video, tabular, series or text.")
     ] = None,
     unlabelled: Annotated[
         Path | None, typer.Option(help="Unlabelled files or rows to be predicted, in their order.")
@@ -67,6 +74,9 @@ def format_source(
         test=test,
         seed=seed,
         max_side=max_side,
+        max_frames=max_frames,
+        sample_rate=sample_rate,
+        kind=kind,
         unlabelled=unlabelled,
         name=name,
         jobs=jobs,

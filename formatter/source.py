@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, Protocol
 
+from autodl.errors import UsageError
 from autodl.metadata import MatrixSpec
 from autodl.records import Example
 
@@ -21,9 +23,12 @@ class Options:
     group: str | None = None  #: column whose equal values must not be split apart
     test: float = 0.2  #: share of the test subset where the source has none
     seed: int = 0
-    max_side: int | None = None  #: pixels; larger images are made smaller
+    max_side: int | None = None  #: pixels; larger images and frames are made smaller
+    max_frames: int = 64  #: of a video; 0: all
+    sample_rate: int = 16_000  #: of audio, in Hz
     unlabelled: Path | None = None
     name: str | None = None
+    kind: str | None = None  #: of source, where it is not to be detected
     jobs: int | None = None  #: threads; None: one a core
 
 
@@ -70,3 +75,16 @@ class Source(Protocol):
 
     def shape(self) -> Shape:
         """Valid when every row has been read."""
+
+
+@contextmanager
+def require_media(what: str) -> Iterator[None]:
+    """Import decoders inside; UsageError (``media-not-installed``) when they are not there."""
+    try:
+        yield
+    except ImportError as error:
+        raise UsageError(
+            "media-not-installed",
+            f"Reading {what} needs a package that is not installed: {error.name}.",
+            hint="Install it with: pip install 'autodl-self-service[media]'",
+        ) from error

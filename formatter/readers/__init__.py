@@ -1,18 +1,29 @@
-"""One reader a kind of source: ``detect(source)``, and a class that fulfils ``Source``."""
+"""One reader a kind of source, and how a source's kind is found.
+
+A reader fulfils ``formatter.source.Source``. Folders of files are told by the files' suffix, tables
+by their columns.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 
 from autodl.errors import UsageError
-from formatter.readers import images, tabular
+from formatter.readers.audio import AudioSource
+from formatter.readers.images import ImageSource
+from formatter.readers.rows import RowSource, find_labels
+from formatter.readers.series import SeriesSource, is_series
+from formatter.readers.tabular import TabularSource
+from formatter.readers.text import TextSource, is_text
+from formatter.readers.video import VideoSource
 from formatter.source import Options, Source
+from formatter.tables import Table, is_table, read_table
 
-READERS: dict[str, tuple[Callable[[Path], bool], Callable[[Path, Options], Source]]] = {
-    "image": (images.detect, images.ImageSource),
-    "tabular": (tabular.detect, tabular.TableSource),
+FILES = (ImageSource, AudioSource, VideoSource)
+TABLES: dict[str, type[RowSource]] = {
+    reader.kind: reader for reader in (TabularSource, SeriesSource, TextSource)
 }
+KINDS = (*(reader.kind for reader in FILES), *TABLES)
 
 
 def open_source(source: Path, options: Options) -> Source:
@@ -22,12 +33,24 @@ def open_source(source: Path, options: Options) -> Source:
     """
     if not source.exists():
         raise UsageError("source-missing", f"There is no file or folder {source}.")
-    for detect, reader in READERS.values():
-        if detect(source):
-            return reader(source, options)
+    if is_table(source):
+        table = read_table(source, options)
+        reader = TABLES.get(options.kind or _find_kind(table, options), TabularSource)
+        return reader(table, options)
+    for files in FILES:
+        if files.kind == options.kind or (options.kind is None and files.detect(source)):
+            return files(source, options)
     raise UsageError(
         "source-unknown",
         f"{source} is no kind of source that is known.",
-        hint="Known are: a folder of images with labels.csv (FileName,Labels), a CSV table with a"
-        " header, and either of them split into train and test.",
+        hint="Known are: a folder of images, audio or video files, with a labels.csv"
+        " (FileName,Labels) or a folder per class; a table (CSV, TSV, Parquet, Arrow, JSON lines);"
+        " and any of them already split into train and test.",
     )
+
+
+def _find_kind(table: Table, options: Options) -> str:
+    labels = find_labels(table, options)
+    if is_series([c for c in table.header if c not in labels and c != options.group]):
+        return SeriesSource.kind
+    return TextSource.kind if is_text(table, options) else TabularSource.kind

@@ -8,7 +8,7 @@ from PIL import Image
 
 from autodl.errors import AutoDLError
 from formatter.convert import convert
-from formatter.readers.images import sort_labels
+from formatter.readers.files import sort_labels
 from formatter.source import Options
 
 
