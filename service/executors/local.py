@@ -137,22 +137,25 @@ class LocalExecutor:
         folder = self.root / run_id
         lives = self._is_supervised(folder)  # asked first: one that ends now has written its end
         status = supervisor.read_status(folder)
+        canceled = (folder / "cancel").exists()
         if status is None:
             task = folder / "supervisor.json"
             fresh = task.exists() and time.time() - task.stat().st_mtime < START_SECONDS
             phase = Phase.STARTING if lives or fresh else Phase.ABSENT
-            return Observation(run_id=run_id, phase=phase, where="this machine")
+            if canceled and not lives:
+                return Observation(run_id=run_id, phase=Phase.ENDED, end=End.CANCELED)
+            return Observation(run_id=run_id, phase=phase)
         observation = Observation(
             run_id=run_id,
             phase=status.phase,
             end=status.end,
             started_at=datetime.fromisoformat(status.started_at),
             message=status.message,
-            where=f"process {status.pid} of this machine",
+            where=f"process {status.pid}",
         )
         if lives or status.phase is Phase.ENDED:
             return observation
-        if (folder / "cancel").exists():
+        if canceled:
             return observation.model_copy(update={"phase": Phase.ENDED, "end": End.CANCELED})
         return observation.model_copy(
             update={"phase": Phase.ABSENT, "message": "The run's supervisor died."}

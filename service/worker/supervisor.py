@@ -106,7 +106,7 @@ class Supervisor:
     def __init__(self, folder: Path, task: SupervisorTask) -> None:
         self.folder = folder
         self.task = task
-        self.interrupted = False
+        self.interrupted = (folder / "cancel").exists()
         self._running: list[Program] = []  # oldest first, whose tree has the others in it
         self.status = Status(
             pid=os.getpid(),
