@@ -7,9 +7,10 @@ a ``Source`` gives metadata and stored examples, ``Dataset`` decodes them.
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import replace
+from itertools import accumulate
 from pathlib import Path
 from typing import Protocol
 
@@ -120,10 +121,10 @@ class RecordSource:
         self.path = path
         self.spec = read_metadata(path / METADATA_NAME) if spec is None else spec
         self._shards = [RecordFile(shard) for shard in find_shards(path)]
-        self._ends = np.cumsum([len(shard) for shard in self._shards])
+        self._ends = list(accumulate(len(shard) for shard in self._shards))
 
     def __len__(self) -> int:
-        return int(self._ends[-1])
+        return self._ends[-1]
 
     def record(self, index: int) -> Example:
         """Decode the record, its checksum verified."""
@@ -136,8 +137,8 @@ class RecordSource:
         return str(shard.path), local
 
     def _locate(self, index: int) -> tuple[RecordFile, int]:
-        number = int(np.searchsorted(self._ends, index, side="right"))
-        return self._shards[number], index - (int(self._ends[number - 1]) if number else 0)
+        number = bisect_right(self._ends, index)
+        return self._shards[number], index - (self._ends[number - 1] if number else 0)
 
 
 def find_shards(folder: Path) -> list[Path]:
@@ -187,8 +188,11 @@ class Dataset:
     def __getitem__(self, index: int) -> tuple[Floats, Floats]:
         index = self._index(index)
         record = self.source.record(index)
-        with self._placed(index):
+        try:
             return decode_tensor(record, self.source.spec), self._labels(record)
+        except BundleError as error:
+            error.file, error.record = self.source.place(index)
+            raise
 
     def record(self, index: int) -> Example:
         """One example as it is stored."""
@@ -203,8 +207,11 @@ class Dataset:
         labels = np.zeros((len(self), self.source.spec.output_dim), np.float32)
         for index in range(len(self)):
             record = self.source.record(index)
-            with self._placed(index):
+            try:
                 labels[index] = self._labels(record)
+            except BundleError as error:
+                error.file, error.record = self.source.place(index)
+                raise
         return labels
 
     def get_metadata(self) -> Metadata:
@@ -235,27 +242,18 @@ class Dataset:
             raise IndexError(f"example {index} of {len(self)}")
         return index % len(self)
 
-    @contextmanager
-    def _placed(self, index: int) -> Iterator[None]:
-        """Give errors of decoding their file and record."""
-        try:
-            yield
-        except BundleError as error:
-            error.file, error.record = self.source.place(index)
-            raise
-
 
 class _Concatenation:
     """Several sources as one, under one specification."""
 
     def __init__(self, parts: Sequence[Source], spec: DataSpecification) -> None:
         self._parts = parts
-        self._ends = np.cumsum([len(part) for part in parts])
+        self._ends = list(accumulate(len(part) for part in parts))
         self.path = parts[0].path
-        self.spec = replace(spec, sample_count=int(self._ends[-1]))
+        self.spec = replace(spec, sample_count=self._ends[-1])
 
     def __len__(self) -> int:
-        return int(self._ends[-1])
+        return self._ends[-1]
 
     def record(self, index: int) -> Example:
         part, local = self._locate(index)
@@ -266,8 +264,8 @@ class _Concatenation:
         return part.place(local)
 
     def _locate(self, index: int) -> tuple[Source, int]:
-        number = int(np.searchsorted(self._ends, index, side="right"))
-        return self._parts[number], index - (int(self._ends[number - 1]) if number else 0)
+        number = bisect_right(self._ends, index)
+        return self._parts[number], index - (self._ends[number - 1] if number else 0)
 
 
 class _Recoded:

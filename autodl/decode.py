@@ -67,14 +67,14 @@ def decode_labels(example: Example, output_dim: int) -> Floats:
             f"The record has {len(index)} label indices but {len(score)} label scores.",
             hint="label_index and label_score are parallel lists.",
         )
-    if len(index) and not (0 <= index.min() and index.max() < output_dim):
-        bad = index[(index < 0) | (index >= output_dim)][0]
-        raise BundleError(
-            "label-out-of-range",
-            f"Label {bad} is not one of the {output_dim} labels 0 to {output_dim - 1}.",
-            hint="Number labels from 0 without gaps, and set output_dim to their count.",
-        )
-    labels[index] = score
+    for column, value in zip(index.tolist(), score.tolist(), strict=True):
+        if not 0 <= column < output_dim:
+            raise BundleError(
+                "label-out-of-range",
+                f"Label {column} is not one of the {output_dim} labels 0 to {output_dim - 1}.",
+                hint="Number labels from 0 without gaps, and set output_dim to their count.",
+            )
+        labels[column] = value
     return labels
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, MutableMapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 import numpy as np
 from google.protobuf.message import DecodeError
@@ -21,7 +22,12 @@ Ints = NDArray[np.int64]
 Steps = Floats | Sequence[Floats]
 
 _DENSE, _COMPRESSED = "0_dense_input", "0_compressed"
-_SPARSE = "0_sparse_{}"
+_SPARSE = {
+    "value": "0_sparse_value",
+    "col": "0_sparse_col_index",
+    "row": "0_sparse_row_index",
+    "channel": "0_sparse_channel_index",
+}
 
 
 def _no_ints() -> Ints:
@@ -93,16 +99,13 @@ def decode_example(payload: bytes, file: str | None = None, record: int | None =
 def decode_context(context: Mapping[str, pb.Feature]) -> tuple[int | None, Ints, Floats]:
     """(id, label_index, label_score) of a record's context; absent keys are None and empty."""
     ids = _ints(context, "id")
-    scores = context.get("label_score")
-    if scores is None:
-        return (int(ids[0]) if ids.size else None), _ints(context, "label_index"), _no_floats()
-    if scores.WhichOneof("kind") not in ("float_list", None):
-        raise _wrong_kind("label_score", "floats")
-    return (
-        int(ids[0]) if ids.size else None,
-        _ints(context, "label_index"),
-        _floats(scores.float_list),
-    )
+    scores = _no_floats()
+    if "label_score" in context:
+        feature = context["label_score"]
+        if feature.WhichOneof("kind") not in ("float_list", None):
+            raise _wrong_kind("label_score", "floats")
+        scores = _floats(feature.float_list)
+    return (int(ids[0]) if len(ids) else None), _ints(context, "label_index"), scores
 
 
 def encode_example(example: Example) -> bytes:
@@ -132,7 +135,7 @@ def _floats(values: pb.FloatList) -> Floats:
         data = values.value[0] if len(values.value) == 1 else b"".join(values.value)
         if len(data) % 4:
             raise DecodeError("a packed float list is not a multiple of 4 bytes")
-        return np.frombuffer(data, "<f4").astype(np.float32, copy=False)
+        return np.frombuffer(data, "<f4").astype(np.float32)
     if values.ByteSize():
         unpacked = pb.UnpackedFloatList.FromString(values.SerializeToString())
         return np.array(unpacked.value, np.float32)
@@ -140,12 +143,12 @@ def _floats(values: pb.FloatList) -> Floats:
 
 
 def _ints(features: Mapping[str, pb.Feature], key: str) -> Ints:
-    feature = features.get(key)
-    if feature is None:
+    if key not in features:
         return _no_ints()
+    feature = features[key]
     if feature.WhichOneof("kind") not in ("int64_list", None):
         raise _wrong_kind(key, "integers")
-    return np.array(feature.int64_list.value, np.int64)
+    return np.array(feature.int64_list.value[:], np.int64)
 
 
 def _wrong_kind(key: str, expected: str) -> BundleError:
@@ -157,25 +160,49 @@ def _wrong_kind(key: str, expected: str) -> BundleError:
 
 
 def _decode_dense(data: bytes) -> Steps:
-    """A FeatureList of floats. Steps of equal length have equal bytes around their floats, so
-    the whole list is one table of bytes whose last columns are the floats."""
+    """A FeatureList of floats.
+
+    Steps of equal length have equal bytes before their floats, so the whole list is one table of
+    which NumPy takes the last column; anything else goes through protobuf, step by step.
+    """
     step_bytes = _first_field_bytes(data)
-    if step_bytes and len(data) % step_bytes == 0:
-        table = np.frombuffer(data, np.uint8).reshape(-1, step_bytes)
-        first = pb.FeatureList.FromString(data[:step_bytes]).feature[0]
-        head = _step_head(sum(map(len, first.float_list.value)))
-        whole = (step_bytes - len(head)) % 4 == 0
-        if (
-            whole
-            and data.startswith(head)
-            and np.all(table[:, : len(head)] == table[0, : len(head)])
-        ):
-            floats = np.ascontiguousarray(table[:, len(head) :]).view("<f4")
-            return floats.astype(np.float32, copy=False)
+    head = _head_of(step_bytes)
+    if head and data.startswith(head) and len(data) % step_bytes == 0:
+        if len(data) == step_bytes:
+            return np.frombuffer(data, "<f4", offset=len(head)).astype(np.float32).reshape(1, -1)
+        table = np.frombuffer(data, _step_type(len(head), step_bytes))
+        heads = (table[name] for name in table.dtype.names or () if name != "values")
+        if all((column == column[0]).all() for column in heads):
+            return table["values"].astype(np.float32).reshape(len(table), -1)
     features = pb.FeatureList.FromString(data).feature
     if any(f.WhichOneof("kind") not in ("float_list", None) for f in features):
         raise _wrong_kind(_DENSE, "floats")
     return [_floats(f.float_list) for f in features]
+
+
+@lru_cache
+def _head_of(step_bytes: int) -> bytes:
+    """What stands before the floats of a step that takes so many bytes; empty if none fit."""
+    for size in range(step_bytes - 6, max(0, step_bytes - 40), -1):
+        if size % 4 == 0 and len(head := _step_head(size)) + size == step_bytes:
+            return head
+    return b""
+
+
+@lru_cache
+def _step_type(head_bytes: int, step_bytes: int) -> np.dtype[np.void]:
+    """A step as a NumPy record: its head in as few integers as it takes, then ``values``."""
+    names, formats, offsets = ["values"], [f"({(step_bytes - head_bytes) // 4},)<f4"], [head_bytes]
+    at = 0
+    for size in (8, 4, 2, 1):
+        while head_bytes - at >= size:
+            names.append(f"head{at}")
+            formats.append(f"u{size}")
+            offsets.append(at)
+            at += size
+    layout = {"names": names, "formats": formats, "offsets": offsets, "itemsize": step_bytes}
+    step: np.dtype[np.void] = np.dtype(layout)  # type: ignore[call-overload]  # stubs know no offsets
+    return step
 
 
 def _first_field_bytes(data: bytes) -> int:
@@ -200,23 +227,22 @@ def _decode_frames(data: bytes) -> list[bytes]:
 
 
 def _decode_sparse(lists: Mapping[str, bytes]) -> SparseValues | None:
-    names = ("col_index", "row_index", "channel_index", "value")
-    if not any(_SPARSE.format(name) in lists for name in names):
-        return None
     features = {
         key: feature
-        for key in map(_SPARSE.format, names)
-        for feature in pb.FeatureList.FromString(lists.get(key, b"")).feature
+        for key in _SPARSE.values()
+        if key in lists
+        for feature in pb.FeatureList.FromString(lists[key]).feature
     }
-    value_key = _SPARSE.format("value")
-    value = features.get(value_key)
-    if value is not None and value.WhichOneof("kind") not in ("float_list", None):
-        raise _wrong_kind(value_key, "floats")
+    if not features and not any(key in lists for key in _SPARSE.values()):
+        return None
+    value = features.get(_SPARSE["value"], pb.Feature())
+    if value.WhichOneof("kind") not in ("float_list", None):
+        raise _wrong_kind(_SPARSE["value"], "floats")
     return SparseValues(
-        col=_ints(features, _SPARSE.format("col_index")),
-        row=_ints(features, _SPARSE.format("row_index")),
-        channel=_ints(features, _SPARSE.format("channel_index")),
-        value=_no_floats() if value is None else _floats(value.float_list),
+        col=_ints(features, _SPARSE["col"]),
+        row=_ints(features, _SPARSE["row"]),
+        channel=_ints(features, _SPARSE["channel"]),
+        value=_floats(value.float_list),
     )
 
 
@@ -262,10 +288,10 @@ def _encode_frames(frames: Sequence[bytes]) -> bytes:
 def _encode_sparse(sparse: SparseValues, lists: MutableMapping[str, bytes]) -> None:
     value = pb.FeatureList()
     value.feature.add().float_list.value.append(np.asarray(sparse.value, "<f4").tobytes())
-    lists[_SPARSE.format("value")] = value.SerializeToString()
+    lists[_SPARSE["value"]] = value.SerializeToString()
     for name in ("col", "row", "channel"):
         indices = getattr(sparse, name)
         if len(indices):
             message = pb.FeatureList()
             message.feature.add().int64_list.value.extend(np.asarray(indices, int).tolist())
-            lists[_SPARSE.format(f"{name}_index")] = message.SerializeToString()
+            lists[_SPARSE[name]] = message.SerializeToString()

@@ -7,6 +7,8 @@ ones). The validation part is appended to the training part, as the official for
 from __future__ import annotations
 
 import warnings
+from bisect import bisect_right
+from itertools import accumulate
 from pathlib import Path
 
 import numpy as np
@@ -36,7 +38,7 @@ class MatrixSource:
             self._files.append(valid)
         info = _read_info(self._beside("public.info"))
         tables = [_read_table(file, info) for file in self._files]
-        self._ends = np.cumsum([len(table) for table in tables])
+        self._ends = list(accumulate(len(table) for table in tables))
         self._rows = [row for table in tables for row in table]
         self._labels = None
         if subset == "train":
@@ -55,8 +57,8 @@ class MatrixSource:
 
     def place(self, index: int) -> tuple[str, int]:
         """(file, row)."""
-        number = int(np.searchsorted(self._ends, index, side="right"))
-        return str(self._files[number]), index - (int(self._ends[number - 1]) if number else 0)
+        number = bisect_right(self._ends, index)
+        return str(self._files[number]), index - (self._ends[number - 1] if number else 0)
 
     def _beside(self, rest: str) -> Path:
         return self.path.with_name(f"{self._name}_{rest}")
