@@ -4,6 +4,7 @@ import base64
 import hashlib
 import json
 import os
+import re
 from pathlib import Path
 
 import pytest
@@ -193,3 +194,15 @@ def test_the_committed_description_is_the_apis(installation) -> None:
     now = json.dumps(installation.http.get("/v1/openapi.json").json(), indent=1) + "\n"
     committed = (ROOT / "docs/openapi.json").read_text(encoding="utf-8")
     assert committed == now, "docs/openapi.json is stale: python -m service.app > docs/openapi.json"
+
+
+@pytest.mark.parametrize("document", ["README.md", "docs/howto/curl.md"])
+def test_the_documents_name_only_addresses_that_exist(installation, document) -> None:
+    paths = installation.http.get("/v1/openapi.json").json()["paths"]
+    known = [
+        re.compile(re.sub(r"\{[^}]*path\}", ".+", re.sub(r"\{s[^}]*\}", "[^/]+", p))) for p in paths
+    ]
+    text = (ROOT / document).read_text(encoding="utf-8")
+    named = set(re.findall(r"(/v1/submissions[\w/$.]*)", text))
+    assert len(named) > 5
+    assert {a for a in named if not any(k.fullmatch(a) for k in known)} == set()
