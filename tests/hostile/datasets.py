@@ -93,6 +93,10 @@ def picture(index: int, format: str = "PNG", mode: str = "RGB", size: tuple = (8
     return packed.getvalue()
 
 
+def open_picture(data: bytes) -> np.ndarray:
+    return np.asarray(Image.open(io.BytesIO(data)))
+
+
 PICTURES = spec_of(Format.COMPRESSED, col_count=8, row_count=6, num_channels=3)
 VIDEOS = replace(PICTURES, sequence_size=-1)
 
