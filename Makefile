@@ -55,5 +55,9 @@ lock: | $(BIN)/uv  ## pin the newest packages that pyproject.toml allows
 	$(LOCK) -o requirements.lock
 	$(LOCK) --group dev -c requirements.lock -o requirements-dev.lock
 
+proto: | $(BIN)/uv  ## generate the protocol buffer classes anew; protoc 31 makes what protobuf 6.31 and newer load
+	$(BIN)/uv run --quiet --no-project --isolated --with grpcio-tools==1.75.1 \
+		python -m grpc_tools.protoc -I. --python_out=. --pyi_out=. autodl/_proto/*.proto
+
 clean:  ## remove what was built here
 	rm -rf $(VENV) build *.egg-info .mypy_cache .ruff_cache .pytest_cache
