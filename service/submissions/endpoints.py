@@ -202,6 +202,7 @@ def list_files(submission: Found, context: ContextDep) -> FileList:
     return FileList(items=[FileView(path=path, href=f"{base}/{path}") for path in paths])
 
 
+@router.head("/{submission_id}/files/{path:path}", include_in_schema=False)
 @router.get("/{submission_id}/files/{path:path}", response_class=Response)
 def read_file(submission: Found, context: ContextDep, path: str) -> Response:
     """One file of the results, whole or a `Range` of it, with its `Repr-Digest` (RFC 9530)."""

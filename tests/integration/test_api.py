@@ -156,6 +156,8 @@ def test_files_come_whole_with_their_digest_or_in_ranges(installation) -> None:
     assert whole.headers["content-type"].startswith("text/csv")
     digest = base64.b64encode(hashlib.sha256(content).digest()).decode()
     assert whole.headers["repr-digest"] == f"sha-256=:{digest}:"
+    head = installation.http.head(f"{base}/predictions.csv")
+    assert (head.content, head.headers["etag"]) == (b"", whole.headers["etag"])
     part = installation.http.get(
         f"{base}/predictions.csv",
         headers={"Range": "bytes=9-13", "If-Range": whole.headers["etag"]},
