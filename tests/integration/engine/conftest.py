@@ -1,8 +1,10 @@
 """An installation in a temporary folder, and an executor that does as it is told."""
 
 from collections.abc import Collection
+from typing import Any
 
 import pytest
+from sqlalchemy import event
 
 from autodl.errors import PlatformError
 from service.db import Database, migrate
@@ -15,6 +17,10 @@ from service.storage import FileStorage
 from service.submissions import repository, service
 
 POINT = {"index": 0, "seconds": 1.0, "nauc": 0.5, "accuracy": 0.7, "alc": 0.4}
+
+
+def _do_not_wait_for_the_disk(connection: Any, _record: object) -> None:
+    connection.execute("PRAGMA synchronous=OFF")  # no test here pulls the plug
 
 
 class FakeExecutor:
@@ -66,6 +72,7 @@ class World:
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         self.database = Database(settings.effective_database_url)
+        event.listen(self.database.engine, "connect", _do_not_wait_for_the_disk)
         migrate(self.database)
         self.storage = FileStorage(settings.data / "storage")
         self.executor = FakeExecutor()
