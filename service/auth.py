@@ -1,7 +1,8 @@
 """Who is calling: a bearer token (RFC 6750), or the cookie that a page gets for one.
 
 A token is ``adl_``, 30 random characters and a six-character CRC-32 of what precedes it, so that
-secret scanners know one and a typing error needs no look-up. The database keeps its SHA-256 only.
+secret scanners know one and a typing error needs no look-up. The database keeps its SHA-256 only;
+one round is enough for 178 random bits.
 A session is ``expiry.token id.MAC``, made with the installation's secret: it ends with its token.
 """
 
@@ -24,6 +25,7 @@ from sqlalchemy import select, update
 
 from autodl.errors import UsageError
 from service.models import Account, Token, utc_now
+from service.submissions.repository import hash_token
 
 if TYPE_CHECKING:
     from sqlalchemy.orm import Session
@@ -59,11 +61,6 @@ def make_token() -> str:
 def is_token(text: str) -> bool:
     """Whether the text has a token's form and checksum; not whether it opens anything."""
     return TOKEN.fullmatch(text) is not None and _checksum(text[:-6]) == text[-6:]
-
-
-def hash_token(token: str) -> str:
-    """What the database keeps. One round of SHA-256 is enough for 178 random bits."""
-    return hashlib.sha256(token.encode()).hexdigest()
 
 
 def ensure_local_token(database: Database, path: Path) -> str:

@@ -18,7 +18,7 @@ from service import auth
 from service.auth import authenticate, check_same_origin
 from service.context import ContextDep
 from service.errors import Problem
-from service.models import Submission
+from service.models import Json, Submission
 from service.submissions import receive, repository, results, service
 from service.submissions.form import read_parts
 from service.web.curve import curve_svg
@@ -162,6 +162,7 @@ def show_submission(
         steps=steps,
         log=log,
         files=_list_downloads(context, submission),
+        class_counts=_count_classes(submission.report),
     )
 
 
@@ -170,6 +171,16 @@ def _list_downloads(context: ContextDep, submission: Submission) -> list[str]:
     order = list(FILES)
     paths = results.list_files(context, submission)
     return sorted(paths, key=lambda p: (order.index(p) if p in order else len(order), p))
+
+
+def _count_classes(report: Json | None) -> dict[str, list[int]]:
+    """By subset, the examples of each class in the order of ``label_names``; where counted."""
+    summary = (report or {}).get("summary", {})
+    names = summary.get("label_names", [])
+    counts = {
+        name: subset.get("class_counts") for name, subset in summary.get("subsets", {}).items()
+    }
+    return {name: found for name, found in counts.items() if found and len(found) == len(names)}
 
 
 @router.post("/submissions/{submission_id}/cancel")

@@ -156,6 +156,8 @@ def test_a_success_shows_figures_downloads_and_no_more_refreshing(installation, 
     installation.succeed(submission_id, {"predictions.csv": b"1\n", "log.txt": b"done\n"})
     page = browser.get(f"/submissions/{submission_id}", headers=HTML).text
     assert "<dt>ALC</dt><dd>0.6000</dd>" in page
+    assert '<th scope="row">&lt;a&gt;</th>' in page
+    assert "<dt>train</dt><dd>7 examples</dd>" in page
     assert "refresh" not in page
     assert "/cancel" not in page
     (link,) = re.findall(r'href="(/v1/submissions/[^"]+predictions\.csv)"', page)
