@@ -17,6 +17,7 @@ from typing import TypeVar
 
 from sqlalchemy.orm import Session
 
+from autodl.errors import AutoDLError
 from service import log
 from service.db import Database, migrate
 from service.executors.base import (
@@ -90,6 +91,8 @@ class Reconciler:
     def _guard(self, act: Callable[[], None]) -> None:
         try:
             act()
+        except AutoDLError as error:
+            logger.warning("reconciler.postponed", code=error.code, message=error.message)
         except Exception:  # the loop outlives every fault, and meets it again in the next round
             logger.exception("reconciler.failed")
 
@@ -251,6 +254,7 @@ class Reconciler:
     @contextmanager
     def _lead(self, stop: threading.Event) -> Iterator[None]:
         """Hold the data directory's lock; the system gives it up with the process."""
+        self.settings.data.mkdir(parents=True, exist_ok=True)
         with (self.settings.data / "service.lock").open("wb") as lock:
             while not stop.is_set():
                 try:

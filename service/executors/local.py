@@ -16,6 +16,7 @@ from pathlib import Path
 
 import psutil
 
+from autodl import confine
 from autodl.errors import PlatformError
 from service.executors.base import Capabilities, End, Observation, Phase, RunSpec
 from service.models import RunKind
@@ -51,11 +52,13 @@ class LocalExecutor:
     def capabilities(self) -> Capabilities:
         """One solving run a GPU, or one on the processor; one check beside them."""
         gpus = len(self.settings.gpu_slots)
+        strength = confine.strength()
+        network = {"network"} if strength.seccomp else set()
         return Capabilities(
             slots={RunKind.CHECK: 1, RunKind.SOLVE: max(1, gpus)},
-            isolation="process",
+            isolation="sandbox" if strength.landlock_abi and network else "process",
             gpus=gpus,
-            enforced=frozenset({"time"}),
+            enforced=frozenset({"time", "disk", "processes"} | network),
         )
 
     def ensure(self, spec: RunSpec) -> None:

@@ -1,20 +1,25 @@
-"""The program that touches hostile things: the user's files, and the solution's code.
+"""The program that lets others touch hostile things: the user's files, the solution's code.
 
 It is told where the public part of the bundle lies and where to write, and nothing else: no labels,
-no token, no database. A checking run writes ``report.json``; a solving run drives the solution
-under the hard clock, and what that prints goes to ``log.txt`` in its output.
+no token, no database. What decodes the files (``check``, writing ``report.json``) and what runs the
+solution (under the hard clock, writing ``log.txt``) is a child that is confined before it starts.
 """
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
-from autodl.check import check
+from autodl import confine
+from autodl.errors import PlatformError
 from autodl.solve import Limits
 from autodl.solve import solve as run_solution
 from service.worker.program import Json, Task, run_program
 
 LOG_BYTES = 2 * 1024 * 1024
+REPORT_BYTES = 64 * 1024 * 1024  # the largest file that a check may write
+SERVICE = Path(__file__).resolve().parents[1]
 
 
 class SolveTask(Task):
@@ -32,8 +37,7 @@ def solve(task: SolveTask) -> Json | None:
     """Check the bundle, or let the solution learn it."""
     task.output.mkdir(parents=True, exist_ok=True)
     if task.solution is None:
-        report = check(task.bundle).to_json()
-        (task.output / "report.json").write_text(report, encoding="utf-8")
+        _check_confined(task.bundle, task.output)
         return None
     outcome = run_solution(
         task.bundle,
@@ -45,6 +49,21 @@ def solve(task: SolveTask) -> Json | None:
         limits=Limits(log_bytes=LOG_BYTES),
     )
     return outcome.to_json()
+
+
+def _check_confined(bundle: Path, output: Path) -> None:
+    plan = confine.make_plan(read=(bundle, SERVICE), write=(output,), file_bytes=REPORT_BYTES)
+    program = [sys.executable, "-P", "-m", "service.worker.check"]
+    done = subprocess.run(
+        plan.command([*program, str(bundle), str(output / "report.json")]),
+        env={"TMPDIR": str(output), "LANG": "C.UTF-8"},
+        cwd=output,
+        stdin=subprocess.DEVNULL,
+        check=False,
+    )
+    if done.returncode != 0:
+        how = f"code {done.returncode}" if done.returncode > 0 else f"signal {-done.returncode}"
+        raise PlatformError("check-died", f"The check of the data was ended by {how}.")
 
 
 if __name__ == "__main__":
