@@ -78,11 +78,14 @@ CLIP_FRAMES = 12
 
 # Images ---------------------------------------------------------------------------------------
 PIXEL_SIDE = 16  # of the first answer
-IMAGE_SIDE = 64
-NET_SIDES = (32, 64)
+NET_SIDE = 32
 NET_WIDTH = 16
 NET_BATCH = 64
-NET_PHASE_SECONDS = (8.0, 16.0, 32.0, 64.0, 128.0, 256.0)
+NET_MIN_ROWS = 100
+NET_MIN_SECONDS = 1.0
+NET_GLYPH_SIDE = 32  # grey pictures, and all of at most this size, are never mirrored
+# Seconds of each cycle, and the share of the gap it should close.
+NET_CYCLES = ((8, 0.3), (16, 0.25), (32, 0.2), (64, 0.15), (128, 0.1), (256, 0.08))
 NET_LEARNING_RATE = 3e-3
 NET_WEIGHT_DECAY = 5e-4
 LABEL_SMOOTHING = 0.1

@@ -58,7 +58,7 @@ def fit_ridge(features: Floats, labels: Floats, deadline: Deadline | None = None
 
 def _solve_dual(x: Floats, y: Floats, labels: Floats) -> Floats:
     """Weights (F, C) by the Gram matrix, for fewer rows than features."""
-    values, vectors = eigh(x @ x.T, check_finite=False)
+    values, vectors = eigh(x @ x.T, check_finite=False, driver="evd")
     values = np.maximum(values, 0)
     rotated = vectors.T @ y
     best, best_score = np.zeros_like(y), -np.inf
@@ -75,7 +75,7 @@ def _solve_dual(x: Floats, y: Floats, labels: Floats) -> Floats:
 
 def _solve_primal(x: Floats, y: Floats, labels: Floats) -> Floats:
     """Weights (F, C) by the covariance matrix, for more rows than features."""
-    values, vectors = eigh(x.T @ x, check_finite=False)
+    values, vectors = eigh(x.T @ x, check_finite=False, driver="evd")
     values = np.maximum(values, 0)
     rotated, projected = x @ vectors, vectors.T @ (x.T @ y)
     squares = rotated**2

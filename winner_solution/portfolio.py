@@ -16,6 +16,7 @@ from .features.pixels import TinyPixels
 from .features.series import Course, MiniRocket
 from .learners.base import Learner
 from .learners.boosting import Boosting
+from .learners.convnet import ConvNet, load_framework
 from .learners.forest import Forest
 from .learners.frozen import frozen_learners
 from .learners.linear import Linear
@@ -30,6 +31,8 @@ class Portfolio:
         self._fallback: Learner = Linear(Generic(), 1e-3, closes=0.1)
         domain = route(shape)
         domains = [Domain.SERIES, Domain.AUDIO] if domain is Domain.SERIES else [domain]
+        if domain is Domain.IMAGE:
+            load_framework()
         self._make = {domain: _MAKERS[domain] for domain in domains}
         self._frozen = {domain: frozen_learners(domain, shape) for domain in domains}
 
@@ -43,7 +46,7 @@ def _table(task: Task) -> list[Learner]:
 
 
 def _image(task: Task) -> list[Learner]:
-    return [Linear(TinyPixels(config.PIXEL_SIDE), 1e-3)]
+    return [Linear(TinyPixels(config.PIXEL_SIDE), 3e-4), ConvNet(config.NET_SIDE)]
 
 
 def _text(task: Task) -> list[Learner]:

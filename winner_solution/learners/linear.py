@@ -34,9 +34,10 @@ class Linear:
         self._closes = closes
 
     def steps(self, task: Task) -> list[Step]:
-        """One step for each size that the dataset is larger than, and one for all of it."""
+        """One step for each size that is much smaller than the dataset, and one for all of it."""
         n = len(task.train)
-        sizes = sorted({min(size, n) for size in self._sizes})
+        largest = min(max(self._sizes), n)
+        sizes = [size for size in self._sizes if 2 * size <= largest] + [largest]
         return [
             Step(self._row_seconds * size + 2e-10 * size**2.5 + 0.02, self._closes, rows=size)
             for size in sizes

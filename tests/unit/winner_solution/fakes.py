@@ -88,3 +88,88 @@ def drive(model_class, train, test, budget_seconds, most_calls=1000):
         predictions.append(model.test(test, remaining_time_budget=left))
         seconds.append(time.monotonic() - start)
     return predictions, seconds
+
+
+def generate(domain, n, classes, seed=0, multilabel=False, sort=False):
+    """A small dataset whose classes can be told apart; sounds, words and pictures are made up."""
+    rng = np.random.default_rng(seed)
+    if multilabel:
+        labels = (rng.random((n, classes)) < 0.4).astype(np.float32)
+        labels[:2] = [[1], [0]]
+    else:
+        targets = rng.integers(classes, size=n)
+        targets[:classes] = np.arange(classes)
+        labels = one_hot(np.sort(targets) if sort else targets, classes)
+    examples = [_EXAMPLE[domain](label, rng) for label in labels]
+    return FakeDataset(examples, labels, _METADATA[domain](classes))
+
+
+def _table(label, rng):
+    x = rng.normal(size=(1, 1, len(label) + 6, 1))
+    x[0, 0, : len(label), 0] += 2 * label
+    x[0, 0, -1, 0] = np.nan if rng.random() < 0.2 else rng.integers(4)
+    return x
+
+
+def _sparse(label, rng):
+    columns = rng.choice(np.arange(10, 300), 6, replace=False)
+    pairs = [(c, 1 + rng.random()) for c in [*np.flatnonzero(label), *columns]]
+    return np.array(pairs, float).reshape(1, -1, 2, 1)
+
+
+def _text(label, rng):
+    words = rng.integers(20, 200, size=rng.integers(3, 20))
+    marks = np.repeat(np.flatnonzero(label), 2)
+    return rng.permutation([*words, *marks]).astype(float).reshape(-1, 1, 1, 1)
+
+
+def _series(label, rng):
+    t = np.arange(rng.integers(20, 30))
+    wave = sum(np.sin(t * (0.3 + 0.5 * c)) for c in np.flatnonzero(label))
+    x = np.stack([wave + np.zeros(len(t)), rng.normal(size=len(t))], axis=1)
+    return (x + 0.3 * rng.normal(size=x.shape)).reshape(-1, 1, 2, 1)
+
+
+def _audio(label, rng):
+    t = np.arange(rng.integers(2500, 4000))
+    wave = sum(np.sin(t * (0.1 + 0.4 * c)) for c in np.flatnonzero(label))
+    return (wave + 0.5 * rng.normal(size=len(t))).reshape(-1, 1, 1, 1)
+
+
+def _pixels(label, rng):
+    picture = rng.integers(0, 120, size=(20, 24, 3))
+    for c in np.flatnonzero(label):
+        picture[4 * c : 4 * c + 4, 3:20] += 120
+    return picture.astype(np.uint8)
+
+
+def _image(label, rng):
+    return [png(_pixels(label, rng))]
+
+
+def _video(label, rng):
+    frames = [rng.integers(0, 60, size=(16, 16)) for _ in range(rng.integers(4, 7))]
+    for i, frame in enumerate(frames):
+        for c in np.flatnonzero(label):
+            frame[3 * c : 3 * c + 3, 2 * i : 2 * i + 4] += 150
+    return [png(frame.astype(np.uint8)) for frame in frames]
+
+
+_EXAMPLE = {
+    "table": _table,
+    "sparse": _sparse,
+    "text": _text,
+    "series": _series,
+    "audio": _audio,
+    "image": _image,
+    "video": _video,
+}
+_METADATA = {
+    "table": lambda c: FakeMetadata((1, 1, c + 6, 1), c),
+    "sparse": lambda c: FakeMetadata((1, 1, 300, 1), c, sparse=True),
+    "text": lambda c: FakeMetadata((-1, 1, 1, 1), c, vocabulary=[f"word{i}" for i in range(200)]),
+    "series": lambda c: FakeMetadata((-1, 1, 2, 1), c),
+    "audio": lambda c: FakeMetadata((-1, 1, 1, 1), c),
+    "image": lambda c: FakeMetadata((1, -1, -1, 3), c, compressed=True),
+    "video": lambda c: FakeMetadata((-1, -1, -1, 1), c, compressed=True),
+}

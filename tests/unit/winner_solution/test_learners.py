@@ -1,0 +1,125 @@
+"""One harness for every learner: shapes, rare and absent classes, several labels, no time."""
+
+import time
+
+import numpy as np
+import pytest
+
+from winner_solution import config
+from winner_solution.budget import Deadline, OutOfTimeError
+from winner_solution.data import Task, open_task
+from winner_solution.domain import Shape
+from winner_solution.features.generic import Generic
+from winner_solution.features.mel import MelCourse, MelStatistics
+from winner_solution.features.motion import Motion, Stills
+from winner_solution.features.pixels import TinyPixels
+from winner_solution.features.series import Course, MiniRocket
+from winner_solution.learners.boosting import Boosting
+from winner_solution.learners.convnet import ConvNet
+from winner_solution.learners.forest import Forest
+from winner_solution.learners.linear import Linear
+from winner_solution.learners.table_linear import TableLinear
+from winner_solution.learners.text_linear import TextLinear
+from winner_solution.metric import nauc
+
+from .fakes import generate
+
+LEARNERS = {
+    "boosting": ("table", lambda: Boosting()),
+    "forest": ("table", lambda: Forest()),
+    "table-linear": ("table", lambda: TableLinear()),
+    "text-linear": ("text", lambda: TextLinear()),
+    "pixels": ("image", lambda: Linear(TinyPixels(16), 1e-4)),
+    "convnet": ("image", lambda: ConvNet(16)),
+    "course": ("series", lambda: Linear(Course(16), 1e-4)),
+    "minirocket": ("series", lambda: Linear(MiniRocket(24, 500), 1e-4)),
+    "mel-statistics": ("audio", lambda: Linear(MelStatistics(), 1e-3)),
+    "mel-course": ("audio", lambda: Linear(MelCourse(), 1e-3)),
+    "minirocket-mel": ("audio", lambda: Linear(MiniRocket(32, 500, of_mel=True), 1e-3)),
+    "motion": ("video", lambda: Linear(Motion(12, 4), 1e-3)),
+    "stills": ("video", lambda: Linear(Stills(12, 4), 1e-3)),
+    "generic-table": ("table", lambda: Linear(Generic(), 1e-4)),
+    "generic-sparse": ("sparse", lambda: Linear(Generic(), 1e-4)),
+    "boosting-sparse": ("sparse", lambda: Boosting()),
+    "generic-text": ("text", lambda: Linear(Generic(), 1e-4)),
+    "generic-video": ("video", lambda: Linear(Generic(), 1e-4)),
+}
+LATER = Deadline(time.monotonic() + 1e6)
+
+every = pytest.mark.parametrize(("domain", "make"), LEARNERS.values(), ids=LEARNERS.keys())
+
+
+@pytest.fixture(autouse=True)
+def short_cycles(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(config, "NET_CYCLES", ((4, 0.3),))
+
+
+def open_generated(domain: str, n: int, classes: int, **more: object) -> Task:
+    train = generate(domain, n, classes, seed=1, **more)
+    task = open_task(train, Shape.of(train.metadata))
+    task.attach_test(generate(domain, 40, classes, seed=2, **more))
+    return task
+
+
+def learn(task: Task, make, rows=None):
+    learner = make()
+    step = learner.steps(task)[-1]
+    return learner.fit(task, step, task.train.rows if rows is None else rows, LATER)
+
+
+@every
+def test_a_learner_beats_chance_on_what_it_is_for(domain: str, make) -> None:
+    task = open_generated(domain, 160, 3)
+    scores = learn(task, make)(task.test, task.test.rows)
+    assert scores.shape == (40, 3)
+    assert scores.dtype == np.float32
+    assert np.isfinite(scores).all()
+    assert nauc(task.test.labels(), scores) > 0.3
+
+
+@every
+def test_a_learner_takes_several_labels(domain: str, make) -> None:
+    task = open_generated(domain, 120, 3, multilabel=True)
+    assert task.multilabel
+    scores = learn(task, make)(task.test, task.test.rows)
+    assert scores.shape == (40, 3)
+    assert np.isfinite(scores).all()
+
+
+@every
+def test_a_learner_takes_a_class_with_one_example_and_one_with_none(domain: str, make) -> None:
+    task = open_generated(domain, 120, 4)
+    few = np.flatnonzero(task.labels[:, 1])[1:]
+    rows = np.setdiff1d(task.train.rows, [*few, *np.flatnonzero(task.labels[:, 2])])
+    scores = learn(task, make, rows)(task.test, task.test.rows[:5])
+    assert scores.shape == (5, 4)
+    assert np.isfinite(scores).all()
+
+
+@every
+def test_a_learner_takes_rows_of_one_class_only(domain: str, make) -> None:
+    task = open_generated(domain, 120, 2)
+    rows = np.flatnonzero(task.labels[:, 0])
+    scores = learn(task, make, rows)(task.test, task.test.rows[:5])
+    assert np.isfinite(scores).all()
+
+
+@every
+def test_a_learner_without_time_stops_or_says_so(domain: str, make) -> None:
+    task = open_generated(domain, 120, 3)
+    learner = make()
+    step = learner.steps(task)[0]
+    start = time.monotonic()
+    try:
+        predict = learner.fit(task, step, task.train.rows, Deadline(start - 1))
+    except OutOfTimeError:
+        return
+    assert np.isfinite(predict(task.test, task.test.rows)).all()
+    assert time.monotonic() - start < 5
+
+
+@every
+def test_steps_are_planned_with_a_cost_and_a_hope(domain: str, make) -> None:
+    steps = make().steps(open_generated(domain, 120, 3))
+    assert steps
+    assert all(step.seconds > 0 and 0 < step.closes < 1 and step.rows > 0 for step in steps)
