@@ -9,21 +9,31 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 
+import numpy as np
+
 from .. import config
 from ..budget import cores
-from ..data import Extractor
+from ..data import Extractor, Task
 from ..domain import Domain, Shape
-from ..features.frozen_audio import FrozenSound, FrozenSpeech
+from ..features.frozen_audio import (
+    HOP,
+    MAX_WINDOWS,
+    SPEECH_MAX_SAMPLES,
+    FrozenSound,
+    FrozenSpeech,
+)
 from ..features.frozen_image import FrozenFrames, FrozenImage
-from ..features.frozen_text import FrozenEnglish, FrozenMultilingual, is_english
+from ..features.frozen_text import MAX_TOKENS, FrozenEnglish, FrozenMultilingual, is_english
 from ..weights import WeightsError
-from .base import Learner
+from .base import Learner, Step
 from .frozen_video import FrozenVideo
 from .linear import Linear
 
 Maker = Callable[[], Learner]
 
-MOST = config.RIDGE_MAX_ROWS
+FIRST, MOST = 1000, config.RIDGE_MAX_ROWS  # rows of a first and of the last step
+LOOK = 16  # examples whose lengths are looked at
+LEAST_SECONDS = 1e-3  # of any row
 VIDEO_CLOSES = 0.5  # the prior share of the gap to a perfect score
 
 
@@ -41,7 +51,7 @@ def frozen_learners(domain: Domain, shape: Shape) -> list[Learner]:
 def _makers(domain: Domain, shape: Shape) -> list[Maker]:
     if domain is Domain.IMAGE:
         return [
-            lambda: _linear(FrozenImage("mobilenet-v2", 64), 1.4e-3, first=1000),
+            lambda: _linear(FrozenImage("mobilenet-v2", 64), 1.4e-3, first=FIRST),
             lambda: _linear(FrozenImage("mobilenet-v2", 128), 3.8e-3),
             lambda: _linear(FrozenImage("efficientnet-lite2", 160), 9.5e-3),
         ]
@@ -50,13 +60,33 @@ def _makers(domain: Domain, shape: Shape) -> list[Maker]:
             lambda: _video("mobilenet-v2", 128, 3, 3.8e-3),
             lambda: _video("efficientnet-lite2", 128, 8, 6e-3),
         ]
-    if domain is Domain.AUDIO:
-        return [lambda: _linear(FrozenSound(), 5e-3), lambda: _linear(FrozenSpeech(), 0.05)]
-    if domain is Domain.TEXT and is_english(shape.vocabulary):
-        return [lambda: _linear(FrozenEnglish(), 0.02)]
+    if domain is Domain.AUDIO:  # by the sample
+        return [
+            lambda: ByLength(FrozenSound(), 1.4e-7, longest=MAX_WINDOWS * HOP),
+            lambda: ByLength(FrozenSpeech(), 1.2e-6, longest=SPEECH_MAX_SAMPLES),
+        ]
+    if domain is Domain.TEXT and is_english(shape.vocabulary):  # by the word
+        return [lambda: ByLength(FrozenEnglish(), 3.5e-4, longest=MAX_TOKENS)]
     if domain is Domain.TEXT:
-        return [lambda: _linear(FrozenMultilingual(), 0.06)]
+        return [lambda: ByLength(FrozenMultilingual(), 1e-3, longest=MAX_TOKENS)]
     return []
+
+
+class ByLength(Linear):
+    """Ridge regression on features that cost more for longer examples, up to ``longest`` steps."""
+
+    def __init__(self, extractor: Extractor, step_seconds: float, longest: int) -> None:
+        super().__init__(extractor, 0.0, (FIRST, MOST))
+        self._step_seconds = step_seconds / cores()
+        self._longest = longest
+
+    def steps(self, task: Task) -> list[Step]:
+        """As ``Linear``, with the cost of a row by the length of some examples."""
+        rows = task.train.rows
+        look = task.train.examples(rows[:: max(1, len(rows) // LOOK)])
+        lengths = [min(len(example), self._longest) for example in look]
+        self._row_seconds = self._step_seconds * float(np.mean(lengths)) + LEAST_SECONDS
+        return super().steps(task)
 
 
 def _linear(extractor: Extractor, row_seconds: float, first: int = MOST) -> Learner:
