@@ -8,26 +8,31 @@ a ``Source`` gives metadata and stored examples, ``Dataset`` decodes them.
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from dataclasses import replace
 from itertools import accumulate
 from pathlib import Path
-from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from autodl.blocks import decode_block
 from autodl.decode import decode_labels, decode_tensor
 from autodl.errors import BundleError
+from autodl.examples import decode_labels_only
 from autodl.matrix import MatrixSource
 from autodl.metadata import METADATA_NAME, DataSpecification, Format, MatrixSpec, read_metadata
 from autodl.records import Example, RecordFile, decode_example
+from autodl.source import Block, Concatenation, Recoded, Source
 from autodl.speech import SpeechSource
 from autodl.text import TextSource
 
 Floats = NDArray[np.float32]
 
 MAX_SHARDS = 256  # each holds a file open
+HEAD_BYTES = 1024  # of a record, in which its labels are looked for
+BLOCK_RECORDS = 256  # of a table, decoded together ...
+MAX_BLOCK_COLUMNS = 10_000  # ... if they are not wider: 10 MB a block
 
 
 class Metadata:
@@ -98,23 +103,7 @@ class Metadata:
         return self.metadata_.matrix_spec[bundle_index]
 
 
-class Source(Protocol):
-    """Where a subset's stored examples come from; ``path`` names it in errors."""
-
-    path: Path
-    spec: DataSpecification
-
-    def __len__(self) -> int:
-        """Number of examples."""
-
-    def record(self, index: int) -> Example:
-        """One stored example. Raises BundleError when it is broken."""
-
-    def place(self, index: int) -> tuple[str, int]:
-        """(file, record or row within it, 0-based) of an example, for errors."""
-
-
-class RecordSource:
+class RecordSource(Source):
     """A folder of TFRecord shards: ``sample*`` files in name order, one after the other."""
 
     def __init__(self, path: Path, spec: DataSpecification | None = None) -> None:
@@ -130,6 +119,27 @@ class RecordSource:
         """Decode the record, its checksum verified."""
         shard, local = self._locate(index)
         return decode_example(shard.read(local), str(shard.path), local)
+
+    def labels_only(self, index: int) -> Example:
+        """From the head of the record, not verified, when the labels are there."""
+        shard, local = self._locate(index)
+        return decode_labels_only(shard.read_head(local, HEAD_BYTES)) or self.record(index)
+
+    def block(self, first: int, stop: int) -> Block | None:
+        """Records of a table within one shard."""
+        matrix = self.spec.matrix_spec[0] if self.spec.matrix_spec else MatrixSpec()
+        columns = matrix.row_count * matrix.col_count * matrix.channels
+        shard, local = self._locate(first)
+        until = local + stop - first
+        if (
+            self.spec.sequence_size != 1
+            or matrix.format is not Format.DENSE
+            or min(matrix.row_count, matrix.col_count, matrix.channels) <= 0
+            or columns > MAX_BLOCK_COLUMNS
+            or until > len(shard)
+        ):
+            return None
+        return decode_block(shard.read_block(local, until), columns, self.spec.output_dim)
 
     def place(self, index: int) -> tuple[str, int]:
         """(shard, record)."""
@@ -182,8 +192,15 @@ class Dataset:
         return len(self.source)
 
     def __iter__(self) -> Iterator[tuple[Floats, Floats]]:
-        for index in range(len(self)):
-            yield self[index]
+        shape = self.metadata.get_tensor_shape() if self.source.spec.matrix_spec else ()
+        for first, stop in self._blocks():
+            block = self.source.block(first, stop)
+            if block is None:
+                yield from (self[index] for index in range(first, stop))
+                continue
+            values, labels, done = block
+            for at, index in enumerate(range(first, stop)):
+                yield (values[at].reshape(shape), labels[at]) if done[at] else self[index]
 
     def __getitem__(self, index: int) -> tuple[Floats, Floats]:
         index = self._index(index)
@@ -205,13 +222,13 @@ class Dataset:
     def labels(self) -> Floats:
         """Labels of all examples, float32 (n, output_dim), without decoding the examples."""
         labels = np.zeros((len(self), self.source.spec.output_dim), np.float32)
-        for index in range(len(self)):
-            record = self.source.record(index)
-            try:
-                labels[index] = self._labels(record)
-            except BundleError as error:
-                error.file, error.record = self.source.place(index)
-                raise
+        for first, stop in self._blocks():
+            block = self.source.block(first, stop)
+            if block is not None:
+                labels[first:stop] = block[1]
+            for at, index in enumerate(range(first, stop)):
+                if block is None or not block[2][at]:
+                    labels[index] = self._labels_at(index)
         return labels
 
     def get_metadata(self) -> Metadata:
@@ -234,6 +251,18 @@ class Dataset:
         """``(example, labels)`` of one example."""
         return self[number]
 
+    def _blocks(self) -> Iterator[tuple[int, int]]:
+        """(first, stop) of runs that are worth reading together."""
+        for first in range(0, len(self), BLOCK_RECORDS):
+            yield first, min(first + BLOCK_RECORDS, len(self))
+
+    def _labels_at(self, index: int) -> Floats:
+        try:
+            return self._labels(self.source.labels_only(index))
+        except BundleError as error:
+            error.file, error.record = self.source.place(index)
+            raise
+
     def _labels(self, record: Example) -> Floats:
         return decode_labels(record, self.source.spec.output_dim)
 
@@ -241,57 +270,6 @@ class Dataset:
         if not -len(self) <= index < len(self):
             raise IndexError(f"example {index} of {len(self)}")
         return index % len(self)
-
-
-class _Concatenation:
-    """Several sources as one, under one specification."""
-
-    def __init__(self, parts: Sequence[Source], spec: DataSpecification) -> None:
-        self._parts = parts
-        self._ends = list(accumulate(len(part) for part in parts))
-        self.path = parts[0].path
-        self.spec = replace(spec, sample_count=self._ends[-1])
-
-    def __len__(self) -> int:
-        return self._ends[-1]
-
-    def record(self, index: int) -> Example:
-        part, local = self._locate(index)
-        return part.record(local)
-
-    def place(self, index: int) -> tuple[str, int]:
-        part, local = self._locate(index)
-        return part.place(local)
-
-    def _locate(self, index: int) -> tuple[Source, int]:
-        number = bisect_right(self._ends, index)
-        return self._parts[number], index - (self._ends[number - 1] if number else 0)
-
-
-class _Recoded:
-    """A text source whose token codes are those of another vocabulary."""
-
-    def __init__(self, source: Source, vocabulary: Mapping[str, int]) -> None:
-        own = source.spec.channel_to_index_map
-        self._source = source
-        self._codes = np.arange(1 + max(own.values()), dtype=np.float32)
-        self._codes[list(own.values())] = [vocabulary[token] for token in own]
-        self.path = source.path
-        self.spec = replace(source.spec, channel_to_index_map=vocabulary)
-
-    def __len__(self) -> int:
-        return len(self._source)
-
-    def record(self, index: int) -> Example:
-        record = self._source.record(index)
-        if not isinstance(record.dense, np.ndarray):
-            return record  # missing or ragged, which decoding refuses
-        codes = record.dense.astype(np.int64)
-        named = (codes >= 0) & (codes < len(self._codes))
-        return replace(record, dense=np.where(named, self._codes[codes * named], codes))
-
-    def place(self, index: int) -> tuple[str, int]:
-        return self._source.place(index)
 
 
 def concatenate(first: Dataset, second: Dataset) -> Dataset:
@@ -307,8 +285,8 @@ def concatenate(first: Dataset, second: Dataset) -> Dataset:
         start = 1 + max(own.values())
         vocabulary = {**own, **{token: start + at for at, token in enumerate(new)}}
         spec = replace(spec, channel_to_index_map=vocabulary)
-        parts[1] = _Recoded(second.source, vocabulary)
-    return Dataset(_Concatenation(parts, spec))
+        parts[1] = Recoded(second.source, vocabulary)
+    return Dataset(Concatenation(parts, spec))
 
 
 def open_subset(path: Path) -> Dataset:

@@ -21,7 +21,8 @@ Floats = NDArray[np.float32]
 Ints = NDArray[np.int64]
 Steps = Floats | Sequence[Floats]
 
-_DENSE, _COMPRESSED = "0_dense_input", "0_compressed"
+DENSE_KEY = "0_dense_input"
+_COMPRESSED = "0_compressed"
 _SPARSE = {
     "value": "0_sparse_value",
     "col": "0_sparse_col_index",
@@ -79,7 +80,7 @@ def decode_example(payload: bytes, file: str | None = None, record: int | None =
         label = decode_context(message.context.feature)
         return Example(
             *label,
-            dense=_decode_dense(lists[_DENSE]) if _DENSE in lists else None,
+            dense=_decode_dense(lists[DENSE_KEY]) if DENSE_KEY in lists else None,
             compressed=_decode_frames(lists[_COMPRESSED]) if _COMPRESSED in lists else (),
             sparse=_decode_sparse(lists),
         )
@@ -108,6 +109,21 @@ def decode_context(context: Mapping[str, pb.Feature]) -> tuple[int | None, Ints,
     return (int(ids[0]) if len(ids) else None), _ints(context, "label_index"), scores
 
 
+def decode_labels_only(head: bytes) -> Example | None:
+    """The id and labels of an example from the ``head`` of its payload, without the rest.
+
+    None when the context is not all there, or not the first thing.
+    """
+    size = _first_field_bytes(head)
+    if not size:
+        return None
+    try:
+        context = pb.SequenceExample.FromString(head[:size]).context
+    except DecodeError:
+        return None
+    return Example(*decode_context(context.feature))
+
+
 def encode_example(example: Example) -> bytes:
     """Serialise ``example``; equal examples give equal bytes (map keys are sorted)."""
     message = pb.SequenceExample()
@@ -122,7 +138,7 @@ def encode_example(example: Example) -> bytes:
     context["label_index"].int64_list.SetInParent()
     lists = message.feature_lists.feature_list
     if example.dense is not None:
-        lists[_DENSE] = _encode_dense(example.dense)
+        lists[DENSE_KEY] = _encode_dense(example.dense)
     if example.compressed:
         lists[_COMPRESSED] = _encode_frames(example.compressed)
     if example.sparse is not None:
@@ -176,7 +192,7 @@ def _decode_dense(data: bytes) -> Steps:
             return table["values"].astype(np.float32).reshape(len(table), -1)
     features = pb.FeatureList.FromString(data).feature
     if any(f.WhichOneof("kind") not in ("float_list", None) for f in features):
-        raise _wrong_kind(_DENSE, "floats")
+        raise _wrong_kind(DENSE_KEY, "floats")
     return [_floats(f.float_list) for f in features]
 
 

@@ -18,12 +18,13 @@ from autodl.errors import BundleError
 from autodl.examples import Example, SparseValues
 from autodl.metadata import DataSpecification, Format, MatrixSpec
 from autodl.predictions import read_labels
+from autodl.source import Source
 from autodl.speech import labelled
 
 Row = NDArray[np.float32] | SparseValues
 
 
-class MatrixSource:
+class MatrixSource(Source):
     """One subset: ``NAME_train.data`` (with ``NAME_valid.data``), ``NAME_test.data``, ...
 
     Raises BundleError when a file is missing or malformed, with its line.

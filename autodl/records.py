@@ -90,6 +90,23 @@ class RecordFile:
         """The first ``size`` bytes of a payload at most, not verified."""
         return os.pread(self._fd, min(size, int(self._lengths[record])), int(self._starts[record]))
 
+    def read_block(self, first: int, stop: int) -> list[bytes | None]:
+        """Payloads of neighbouring records by one read; None for those with a wrong checksum."""
+        start = int(self._starts[first])
+        end = int(self._starts[stop - 1] + self._lengths[stop - 1]) + _FOOTER_BYTES
+        data = os.pread(self._fd, end - start, start)
+        payloads: list[bytes | None] = []
+        for place, length in zip(
+            (self._starts[first:stop] - start).tolist(),
+            self._lengths[first:stop].tolist(),
+            strict=True,
+        ):
+            payload = data[place : place + length]
+            crc = data[place + length : place + length + _FOOTER_BYTES]
+            sound = masked_crc(payload) == int.from_bytes(crc, "little")
+            payloads.append(payload if sound else None)
+        return payloads
+
     def _index(self) -> tuple[Ints, Ints]:
         starts: list[int] = []
         lengths: list[int] = []

@@ -15,9 +15,10 @@ from autodl.examples import Example
 from autodl.metadata import DataSpecification, Format, MatrixSpec
 from autodl.pickles import read_waves
 from autodl.predictions import read_labels
+from autodl.source import Source
 
 
-class SpeechSource:
+class SpeechSource(Source):
     """One subset: ``train.pkl`` with ``train.solution``, ``test.pkl`` or ``unlabelled.pkl``.
 
     Raises BundleError when a file is missing, unsafe or malformed.

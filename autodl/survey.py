@@ -16,15 +16,14 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from autodl.dataset import Dataset
+from autodl.dataset import BLOCK_RECORDS, Dataset
 from autodl.decode import decode_labels, decode_tensor, frames_differ
 from autodl.errors import BundleError
 from autodl.examples import Example, SparseValues
 from autodl.images import Pixels, probe_image
 from autodl.metadata import DataSpecification, Format
 from autodl.report import Finding
-
-CHUNK_RECORDS = 128
+from autodl.source import Block
 
 
 @dataclass
@@ -118,8 +117,8 @@ def survey(dataset: Dataset, jobs: int | None = None) -> Iterator[Survey | Findi
     jobs = jobs or os.cpu_count() or 1
     waiting: deque[tuple[int, Future[tuple[Survey, list[Finding]]]]] = deque()
     with ThreadPoolExecutor(jobs) as pool:
-        for start in range(0, total, CHUNK_RECORDS):
-            chunk = range(start, min(start + CHUNK_RECORDS, total))
+        for start in range(0, total, BLOCK_RECORDS):
+            chunk = range(start, min(start + BLOCK_RECORDS, total))
             waiting.append((start, pool.submit(_survey_chunk, dataset, chunk)))
             while len(waiting) > 2 * jobs or (waiting and chunk.stop == total):
                 first, future = waiting.popleft()
@@ -134,41 +133,61 @@ def _survey_chunk(dataset: Dataset, records: range) -> tuple[Survey, list[Findin
     seen = Survey.empty(len(records), spec.output_dim)
     findings: list[Finding] = []
     tensors: list[NDArray[np.float32]] = []
+    block = dataset.source.block(records.start, records.stop)
+    done = np.zeros(len(records), bool) if block is None else _see_block(seen, block, spec)
     for at, index in enumerate(records):
+        tensor = None
         try:
-            example = dataset.record(index)
+            if block is not None and done[at]:
+                tensor = block[0][at]
+            else:
+                tensor = _see_record(seen, at, dataset.record(index), spec)
         except BundleError as error:
+            if error.file is None:
+                error.file, error.record = dataset.source.place(index)
             findings.append(_finding(error))
-            continue
-        try:
-            _see_labels(seen, at, example, spec.output_dim)
-            tensor = _see_content(seen, at, example, spec)
-        except BundleError as error:
-            error.file, error.record = dataset.source.place(index)
-            findings.append(_finding(error))
-            continue
         if tensor is not None:
-            tensors.append(tensor)
+            tensors.append(tensor.reshape(-1))
             findings += _odd_values(tensor, spec, *dataset.source.place(index))
     if tensors and spec.domain == "tabular" and spec.matrix_spec[0].format is Format.DENSE:
-        seen.columns = Column.of(np.stack(tensors).reshape(len(tensors), -1))
+        seen.columns = Column.of(np.stack(tensors))
     return seen, findings
 
 
-def _see_labels(seen: Survey, at: int, example: Example, output_dim: int) -> None:
-    decode_labels(example, output_dim)
-    score = example.label_score
-    if not np.isfinite(score).all():
+def _see_block(seen: Survey, block: Block, spec: DataSpecification) -> NDArray[np.bool_]:
+    """Note rows of a table that are decoded already; which of them."""
+    values, labels, decoded = block
+    done = decoded & np.isfinite(labels).all(1)
+    which = np.flatnonzero(done)
+    matrix = spec.matrix_spec[0]
+    seen.shape[which] = 1, matrix.row_count, matrix.col_count
+    seen.digest[which] = [_digest(row.tobytes()) for row in values[which]]
+    _see_labels(seen, which, labels[which])
+    return done
+
+
+def _see_record(
+    seen: Survey, at: int, example: Example, spec: DataSpecification
+) -> NDArray[np.float32] | None:
+    """Note one example; the decoded tensor where there is one worth looking at."""
+    labels = decode_labels(example, spec.output_dim)
+    if not np.isfinite(labels).all():
         raise BundleError(
             "label-score-not-finite",
             "A label score is NaN or infinite.",
             hint="Scores are confidences between 0 and 1, usually 1.",
         )
-    positive = np.unique(example.label_index[score > 0])
-    seen.class_counts[positive] += 1
-    seen.label_counts[len(positive)] += 1
-    seen.soft += bool(((score != 0) & (score != 1)).any())
-    seen.label_digest[at] = _digest(example.label_index.tobytes(), score.tobytes())
+    _see_labels(seen, np.array([at]), labels[None])
+    return _see_content(seen, at, example, spec)
+
+
+def _see_labels(seen: Survey, which: NDArray[np.intp], labels: NDArray[np.float32]) -> None:
+    """Note the ``labels`` (n, C) of the records ``which``."""
+    positive = labels > 0
+    seen.class_counts += positive.sum(0)
+    seen.label_counts.update(positive.sum(1).tolist())
+    seen.soft += int(((labels != 0) & (labels != 1)).any(1).sum())
+    seen.label_digest[which] = [_digest(row.tobytes()) for row in labels]
 
 
 def _see_content(

@@ -16,13 +16,14 @@ from numpy.typing import NDArray
 from autodl.errors import BundleError
 from autodl.examples import Example
 from autodl.metadata import DataSpecification
+from autodl.source import Source
 from autodl.speech import labelled, read_meta, read_train_labels, speech_specification
 
 _SUBSETS = ("train", "test", "unlabelled")
 _CHINESE = ("ZH", "CH")  # the original documents CH and tests for ZH
 
 
-class TextSource:
+class TextSource(Source):
     """One subset: ``train.data`` with ``train.solution``, ``test.data`` or ``unlabelled.data``.
 
     Raises BundleError when a file is missing or not UTF-8.
