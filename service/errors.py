@@ -17,6 +17,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, Response
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
+from starlette.routing import Match
 
 from autodl.errors import AutoDLError, BundleError, PlatformError, SolutionError, UsageError
 from service.log import get_logger
@@ -141,6 +142,8 @@ def install(app: FastAPI, render_page: Callable[[Request, Problem], Response]) -
             error.status_code, ("request-malformed", str(error.detail))
         )
         headers = dict(error.headers or {})
+        if error.status_code == 405:
+            headers["Allow"] = ", ".join(_find_methods(app, request))
         return answer(request, Problem(error.status_code, code, detail, headers=headers))
 
     def handle_disconnect(request: Request, error: Exception) -> Response:
@@ -159,3 +162,13 @@ def install(app: FastAPI, render_page: Callable[[Request, Problem], Response]) -
     app.add_exception_handler(HTTPException, handle_framework)
     app.add_exception_handler(ClientDisconnect, handle_disconnect)
     app.add_exception_handler(Exception, handle_unexpected)
+
+
+def _find_methods(app: FastAPI, request: Request) -> list[str]:
+    """Every method that the address takes; the framework names those of one route only."""
+    return [
+        method
+        for method in ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
+        for route in app.routes
+        if route.matches({**request.scope, "method": method})[0] is Match.FULL
+    ]

@@ -50,9 +50,13 @@ FORM: dict[str, Any] = {
                             "description": "the bundle as a zip",
                         },
                         "name": {"type": "string", "maxLength": service.MAX_NAME_CHARACTERS},
-                        "budget_seconds": {"type": "number"},
+                        "budget_seconds": {"type": "number", "minimum": 1},
                         "solution": {"type": "string"},
-                        "sha256": {"type": "string", "description": "of the file, in hexadecimal"},
+                        "sha256": {
+                            "type": "string",
+                            "pattern": "^[0-9a-fA-F]{64}$",
+                            "description": "of the file, in hexadecimal",
+                        },
                     },
                 }
             }
@@ -74,7 +78,11 @@ def get_submission(submission_id: str, context: ContextDep, account_id: AccountI
         return repository.get_submission(session, account_id, submission_id)
 
 
-def read_event_id(last_event_id: Annotated[str | None, Header()] = None) -> events.Cursor:
+def read_event_id(
+    last_event_id: Annotated[
+        str | None, Header(json_schema_extra={"pattern": f"^{events.EVENT_ID.pattern}$"})
+    ] = None,
+) -> events.Cursor:
     """A dependency: how far the client has read the events."""
     return events.Cursor.parse(last_event_id)
 

@@ -174,7 +174,9 @@ def test_a_wrong_address_is_a_problem(installation, path, status, code) -> None:
 def test_wrong_methods_are_told_which_are_right(installation) -> None:
     answer = installation.http.put("/v1/submissions")
     expect(answer, 405, "method-not-allowed")
-    assert "POST" in answer.headers["allow"]
+    assert answer.headers["allow"] == "GET, POST"
+    address = f"/v1/submissions/{installation.submit()}/files/x"
+    assert installation.http.delete(address).headers["allow"] == "GET, HEAD"
 
 
 @pytest.mark.parametrize(
