@@ -95,7 +95,8 @@ def _dense(example: Example, spec: DataSpecification, matrix: MatrixSpec) -> Flo
             "dense-missing", "The record has no feature list 0_dense_input.", hint=_AGAIN
         )
     size = rows * cols * channels
-    wrong = next((len(step) for step in steps if len(step) != size), None)
+    lengths = steps.shape[1:] if isinstance(steps, np.ndarray) else map(len, steps)
+    wrong = next((length for length in lengths if length != size), None)
     if wrong is not None:
         raise BundleError(
             "dense-length-mismatch",
