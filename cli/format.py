@@ -7,7 +7,7 @@ import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -42,6 +42,10 @@ def format_source(
     kind: Annotated[
         str | None, typer.Option(help="image, audio, video, tabular, series or text.")
     ] = None,
+    resplit: Annotated[bool, typer.Option(help="Split an existing bundle anew.")] = False,
+    to: Annotated[
+        Literal["tfrecord", "autospeech"], typer.Option(help="Layout; autospeech is for sounds.")
+    ] = "tfrecord",
     unlabelled: Annotated[
         Path | None, typer.Option(help="Unlabelled files or rows to be predicted, in their order.")
     ] = None,
@@ -77,6 +81,8 @@ def format_source(
         max_frames=max_frames,
         sample_rate=sample_rate,
         kind=kind,
+        resplit=resplit,
+        to=to,
         unlabelled=unlabelled,
         name=name,
         jobs=jobs,

@@ -6,6 +6,7 @@ The same source and options give the same bytes.
 
 from __future__ import annotations
 
+import itertools
 import re
 import shutil
 import tempfile
@@ -16,17 +17,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-import numpy as np
-
-from autodl.bundle import write_items
 from autodl.errors import BundleError, UsageError
-from autodl.metadata import METADATA_NAME, DataSpecification, write_metadata
-from autodl.records import RecordWriter, encode_example
+from formatter.layouts import SUBSETS, Plan, write_autospeech, write_tfrecord
 from formatter.readers import open_source
-from formatter.source import Options, Row, Shape, Source, Subset
+from formatter.source import Options, Row, Source
 from formatter.split import order_for_training, split
 
-SUBSETS: tuple[Subset, ...] = ("train", "test", "unlabelled")
 ZIP_TIME = (1980, 1, 1, 0, 0, 0)  # the earliest a zip can hold: no clock in the bytes
 
 
@@ -69,8 +65,9 @@ def convert(
     kept = any(row.subset == "test" for row in opened.rows)
     rows = split(opened.rows, options.test, options.seed)
     _require_learnable(opened, rows)
+    plan = _plan(opened, rows, name, options.seed, kept, on_progress)
     with _aside(out) as folder:
-        _write_bundle(opened, rows, name, folder, options.seed, kept, on_progress)
+        (write_tfrecord if options.to == "tfrecord" else write_autospeech)(plan, folder)
         summary = _summarise(opened, rows, name, kept)
         if out is None:
             return summary
@@ -96,6 +93,27 @@ def _dataset_name(source: Path, out: Path | None, wanted: str | None) -> str:
     return re.sub(r"[^A-Za-z0-9_-]+", "-", stem).strip("-")[:64] or "dataset"
 
 
+def _plan(
+    source: Source,
+    rows: Sequence[Row],
+    name: str,
+    seed: int,
+    kept: bool,
+    on_progress: Callable[[int, int], None] | None,
+) -> Plan:
+    numbers = {s: [n for n, row in enumerate(rows) if row.subset == s] for s in SUBSETS}
+    if not kept:
+        numbers["train"] = order_for_training(numbers["train"], seed)
+    done = itertools.count(1)
+
+    def count() -> None:
+        number = next(done)
+        if on_progress is not None:
+            on_progress(number, len(rows))
+
+    return Plan(source, rows, name, numbers, count)
+
+
 def _require_learnable(source: Source, rows: Sequence[Row]) -> None:
     counts = Counter(row.subset for row in rows)
     for subset in ("train", "test"):
@@ -119,75 +137,6 @@ def _aside(out: Path | None) -> Iterator[Path]:
         folder = Path(scratch) / "bundle"
         folder.mkdir()
         yield folder
-
-
-def _write_bundle(
-    source: Source,
-    rows: Sequence[Row],
-    name: str,
-    folder: Path,
-    seed: int,
-    kept: bool,
-    on_progress: Callable[[int, int], None] | None,
-) -> None:
-    columns = {label: column for column, label in enumerate(source.label_names)}
-    numbers = {s: [n for n, row in enumerate(rows) if row.subset == s] for s in SUBSETS}
-    if not kept:
-        numbers["train"] = order_for_training(numbers["train"], seed)
-    done = 0
-    for subset in SUBSETS:
-        if not numbers[subset]:
-            continue
-        place = folder / f"{name}.data" / subset
-        place.mkdir(parents=True)
-        stem = "sample-unlabelled" if subset == "unlabelled" else f"sample-{name}-{subset}"
-        first = len(numbers["test"]) if subset == "train" else 0  # ids as the official writer's
-        with RecordWriter(place / f"{stem}.tfrecord") as writer:
-            contents = source.read(numbers[subset])
-            for number, content in zip(numbers[subset], contents, strict=True):
-                labels = (
-                    [columns[label] for label in rows[number].labels] if subset == "train" else []
-                )
-                index = np.array(sorted(labels), np.int64)
-                score = np.ones(len(labels), np.float32)
-                content = replace(content, id=first, label_index=index, label_score=score)
-                writer.write(encode_example(content))
-                first += 1
-                done += 1
-                if on_progress is not None:
-                    on_progress(done, len(rows))
-        write_items([rows[n].name for n in numbers[subset]], place)
-    _write_metadata(source.shape(), columns, numbers, folder / f"{name}.data")
-    _write_labels(rows, numbers["test"], columns, folder / f"{name}.solution")
-    (folder / "metadata").touch()  # marks a dataset for the challenge's platform
-
-
-def _write_metadata(
-    shape: Shape, columns: dict[str, int], numbers: dict[Subset, list[int]], data: Path
-) -> None:
-    for subset in SUBSETS:
-        if numbers[subset]:
-            spec = DataSpecification(
-                matrix_spec=(shape.matrix,),
-                output_dim=len(columns),
-                label_to_index_map=columns,
-                feature_to_index_map=shape.features,
-                channel_to_index_map=shape.channels,
-                sequence_size=shape.sequence_size,
-                sample_count=len(numbers[subset]),
-            )
-            write_metadata(spec, data / subset / METADATA_NAME)
-
-
-def _write_labels(
-    rows: Sequence[Row], test: Sequence[int], columns: dict[str, int], path: Path
-) -> None:
-    with path.open("w", encoding="ascii", newline="\n") as file:
-        for number in test:
-            cells = ["0"] * len(columns)
-            for label in rows[number].labels:
-                cells[columns[label]] = "1"
-            file.write(" ".join(cells) + "\n")
 
 
 def _zip(folder: Path, path: Path) -> Path:

@@ -29,6 +29,8 @@ class Options:
     unlabelled: Path | None = None
     name: str | None = None
     kind: str | None = None  #: of source, where it is not to be detected
+    resplit: bool = False  #: split an existing bundle anew
+    to: Literal["tfrecord", "autospeech"] = "tfrecord"
     jobs: int | None = None  #: threads; None: one a core
 
 

@@ -9,17 +9,21 @@ from __future__ import annotations
 from pathlib import Path
 
 from autodl.errors import UsageError
+from formatter.readers.arrays import ArraySource
 from formatter.readers.audio import AudioSource
+from formatter.readers.bundles import BundleSource, is_bundle
 from formatter.readers.images import ImageSource
+from formatter.readers.libsvm import LibsvmSource, is_libsvm
 from formatter.readers.rows import RowSource, find_labels
 from formatter.readers.series import SeriesSource, is_series
 from formatter.readers.tabular import TabularSource
-from formatter.readers.text import TextSource, is_text
+from formatter.readers.text import TextFileSource, TextSource, is_text
+from formatter.readers.ts import TsSource
 from formatter.readers.video import VideoSource
 from formatter.source import Options, Source
 from formatter.tables import Table, is_table, read_table
 
-FILES = (ImageSource, AudioSource, VideoSource)
+FILES = (ImageSource, AudioSource, VideoSource, TextFileSource)
 TABLES: dict[str, type[RowSource]] = {
     reader.kind: reader for reader in (TabularSource, SeriesSource, TextSource)
 }
@@ -37,15 +41,24 @@ def open_source(source: Path, options: Options) -> Source:
         table = read_table(source, options)
         reader = TABLES.get(options.kind or _find_kind(table, options), TabularSource)
         return reader(table, options)
+    if source.suffix.lower() == ".npz":
+        return ArraySource(source, options)
+    if source.suffix.lower() == ".ts":
+        return TsSource(source, options)
+    if is_libsvm(source):
+        return LibsvmSource(source, options)
     for files in FILES:
         if files.kind == options.kind or (options.kind is None and files.detect(source)):
             return files(source, options)
+    if is_bundle(source):
+        return BundleSource(source, options)
     raise UsageError(
         "source-unknown",
         f"{source} is no kind of source that is known.",
-        hint="Known are: a folder of images, audio or video files, with a labels.csv"
+        hint="Known are: a folder of images, audio, video or text files, with a labels.csv"
         " (FileName,Labels) or a folder per class; a table (CSV, TSV, Parquet, Arrow, JSON lines);"
-        " and any of them already split into train and test.",
+        " libsvm, .ts and .npz files; an existing bundle, unpacked; and most of them already split"
+        " into train and test.",
     )
 
 

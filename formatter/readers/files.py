@@ -81,7 +81,7 @@ class FileSource(ABC, Generic[T]):
     def read(self, rows: Sequence[int]) -> Iterator[Example]:
         """See ``Source``; files are loaded by several threads."""
         places = (self.places[number] for number in rows)
-        for loaded in map_in_order(self._load_named, places, self.options.jobs):
+        for loaded in map_in_order(self.load_place, places, self.options.jobs):
             yield self.encode(loaded)
 
     @abstractmethod
@@ -96,7 +96,8 @@ class FileSource(ABC, Generic[T]):
     def shape(self) -> Shape:
         """See ``Source``."""
 
-    def _load_named(self, place: Place) -> T:
+    def load_place(self, place: Place) -> T:
+        """``load``, with the file's name in every complaint."""
         try:
             if not place.path.stat().st_size:
                 raise BundleError("source-file-empty", "The file is empty.")

@@ -1,4 +1,4 @@
-"""Texts, one a row: coded by a vocabulary as the challenge's text sets (formats 1.7).
+"""Texts, one a row or one a file: coded by a vocabulary as the challenge's text sets (formats 1.7).
 
 Chinese and other scripts without spaces are coded by character, everything else by words, split at
 single spaces. Codes are given in the order of first appearance: train, then test, then unlabelled.
@@ -8,11 +8,14 @@ from __future__ import annotations
 
 import unicodedata
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 
 import numpy as np
 
+from autodl.errors import BundleError
 from autodl.metadata import Format, MatrixSpec
 from autodl.records import Example
+from formatter.readers.files import FileSource
 from formatter.readers.rows import RowSource, find_labels
 from formatter.source import Options, Shape
 from formatter.tables import Table
@@ -21,6 +24,29 @@ UNSPACED = ("CJK", "HIRAGANA", "KATAKANA", "THAI", "LAO", "KHMER", "MYANMAR")
 UNSPACED_SHARE = 0.2  # of the letters, for a text to be read by character
 SAMPLED_TEXTS = 1000
 DISTINCT_SHARE = 0.5  # of a column's values, for it to be text and not categories
+
+
+class Vocabulary:
+    """Codes of tokens, given as they appear."""
+
+    def __init__(self, sample: Sequence[str]) -> None:
+        self._by_character = _is_unspaced(sample)
+        self._codes: dict[str, int] = {}
+
+    def encode(self, text: str) -> Example:
+        """A step holds the code of a token; an empty text is one empty token."""
+        codes = self._codes
+        tokens = list(text) if self._by_character else text.split(" ")
+        coded = [codes.setdefault(_escape(token), len(codes)) for token in tokens or [""]]
+        return Example(dense=np.array(coded, np.float32)[:, None])
+
+    def shape(self) -> Shape:
+        """A sequence of single codes, of any length, and the vocabulary."""
+        return Shape(
+            MatrixSpec(row_count=1, col_count=1, num_channels=1, format=Format.DENSE),
+            sequence_size=-1,
+            channels=self._codes,
+        )
 
 
 class TextSource(RowSource):
@@ -33,25 +59,47 @@ class TextSource(RowSource):
         super().__init__(table, options)
         (column,) = self.features.iter_columns()
         self._texts: list[str] = column.fill_null("").to_list()
-        self._by_character = _is_unspaced(self._texts[:SAMPLED_TEXTS])
-        self._codes: dict[str, int] = {}
+        self._vocabulary = Vocabulary(self._texts[:SAMPLED_TEXTS])
 
     def read(self, rows: Sequence[int]) -> Iterator[Example]:
-        """See ``Source``: a step holds the code of a token."""
-        codes = self._codes
+        """See ``Source``."""
         for number in rows:
-            text = self._texts[number]
-            tokens = list(text) if self._by_character else text.split(" ")
-            coded = [codes.setdefault(_escape(token), len(codes)) for token in tokens or [""]]
-            yield Example(dense=np.array(coded, np.float32)[:, None])
+            yield self._vocabulary.encode(self._texts[number])
 
     def shape(self) -> Shape:
-        """A sequence of single codes, of any length, and the vocabulary."""
-        return Shape(
-            MatrixSpec(row_count=1, col_count=1, num_channels=1, format=Format.DENSE),
-            sequence_size=-1,
-            channels=self._codes,
-        )
+        """See ``Vocabulary``."""
+        return self._vocabulary.shape()
+
+
+class TextFileSource(FileSource[str]):
+    """A folder of text files. Raises BundleError (``text-not-utf8``) and what files raise."""
+
+    kind = "text"
+    suffixes = frozenset({".txt"})
+
+    def __init__(self, source: Path, options: Options) -> None:
+        super().__init__(source, options)
+        step = max(1, len(self.places) // SAMPLED_TEXTS)
+        self._vocabulary = Vocabulary([self.load_place(p) for p in self.places[::step]])
+
+    def load(self, path: Path) -> str:
+        """See ``FileSource``."""
+        try:
+            return path.read_text(encoding="utf-8-sig").strip()
+        except UnicodeDecodeError as error:
+            raise BundleError(
+                "text-not-utf8",
+                f"Byte {error.start} is not UTF-8.",
+                hint="Save the file as UTF-8.",
+            ) from error
+
+    def encode(self, loaded: str) -> Example:
+        """See ``Vocabulary``."""
+        return self._vocabulary.encode(loaded)
+
+    def shape(self) -> Shape:
+        """See ``Vocabulary``."""
+        return self._vocabulary.shape()
 
 
 def is_text(table: Table, options: Options) -> bool:

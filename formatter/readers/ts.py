@@ -1,0 +1,94 @@
+"""Series in the ``.ts`` form of the UEA and UCR archives.
+
+After a header of ``@`` lines each line is one series: its channels separated by colons, the values
+of a channel by commas, the class at the end. ``NAME_TRAIN.ts`` finds ``NAME_TEST.ts`` beside it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from autodl.errors import BundleError
+from autodl.metadata import Format, MatrixSpec
+from autodl.records import Example
+from formatter.readers.files import sort_labels
+from formatter.source import Options, Row, Shape, Subset
+
+
+class TsSource:
+    """One file to be split, or a pair. Raises BundleError (``ts-malformed``)."""
+
+    kind = "ts"
+
+    def __init__(self, source: Path, options: Options) -> None:
+        self._values: list[NDArray[np.float32]] = []  # (steps, channels) each
+        self.rows: list[Row] = []
+        for subset, path in _parts(source):
+            self._add(path, subset)
+        if options.unlabelled is not None:
+            self._add(options.unlabelled, "unlabelled")
+        self.label_names = sort_labels({name for row in self.rows for name in row.labels})
+
+    def read(self, rows: Sequence[int]) -> Iterator[Example]:
+        """See ``Source``."""
+        for number in rows:
+            yield Example(dense=self._values[number])
+
+    def shape(self) -> Shape:
+        """As of a table of series."""
+        lengths = {len(values) for values in self._values}
+        matrix = MatrixSpec(
+            row_count=1,
+            col_count=self._values[0].shape[1],
+            num_channels=1,
+            format=Format.DENSE,
+        )
+        same = len(lengths) == 1 and lengths != {1}
+        return Shape(matrix, sequence_size=lengths.pop() if same else -1)
+
+    def _add(self, path: Path, subset: Subset | None) -> None:
+        count = 0
+        in_data = False
+        with path.open(encoding="utf-8", errors="replace") as file:
+            for line, text in enumerate(file, 1):
+                text = text.strip()
+                if not in_data or not text or text.startswith("#"):
+                    in_data |= text.lower() == "@data"
+                    continue
+                *channels, label = text.split(":")
+                try:
+                    values = [[_number(v) for v in c.split(",")] for c in channels]
+                    steps = np.array(values, np.float32).T
+                    if steps.ndim != 2 or (
+                        self._values and steps.shape[1:] != self._values[0].shape[1:]
+                    ):
+                        raise ValueError
+                except ValueError as error:
+                    raise BundleError(
+                        "ts-malformed",
+                        "The line is not: values, colon, the next channel's values, colon, class.",
+                        hint="Channels of one series are equally long; all series have as many.",
+                        file=path.name,
+                        line=line,
+                    ) from error
+                self._values.append(steps)
+                names = (label.strip(),) if subset != "unlabelled" else ()
+                self.rows.append(Row(str(count), names, subset))
+                count += 1
+
+
+def _parts(source: Path) -> Iterator[tuple[Subset | None, Path]]:
+    other = source.with_name(source.name.replace("_TRAIN", "_TEST"))
+    if other != source and other.is_file():
+        yield "train", source
+        yield "test", other
+    else:
+        yield None, source
+
+
+def _number(text: str) -> float:
+    return float("nan") if text.strip() == "?" else float(text)
