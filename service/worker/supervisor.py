@@ -27,6 +27,7 @@ LOG_BYTES = 2 * 1024 * 1024  # kept of each program's output: the beginning and 
 GRACE_SECONDS = 2.0  # between TERM and KILL
 SCORE_STARTS = 3
 POLL_SECONDS = 0.05
+LOADING = "The solution is being loaded."
 
 
 class SupervisorTask(BaseModel):
@@ -143,7 +144,7 @@ class Supervisor:
 
     def _solve_and_score(self) -> None:
         """Score beside the solution; a scorer that died goes on when the solution has stopped."""
-        self._write(message="The solution is learning.")
+        self._write(message=LOADING)
         score = self._start("score")
         self._run("solve")
         (self.folder / "over").touch()
@@ -169,6 +170,8 @@ class Supervisor:
             if self.interrupted:
                 raise Interrupted
             time.sleep(POLL_SECONDS)
+            if self.status.message == LOADING and (self.folder / "output/start.txt").exists():
+                self._write(message="The solution is learning.")
             timed_out = program.seconds > limit
         end = program.close(timed_out)
         self._running.remove(program)

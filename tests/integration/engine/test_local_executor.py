@@ -160,11 +160,19 @@ def test_asking_again_starts_nothing_new(start, settings) -> None:
     assert (settings.data / "runs" / spec.run_id / "starts").read_text() == "x\n"
 
 
+def test_it_says_when_the_budget_has_begun(start) -> None:
+    spec = make_spec()
+    executor = start(spec, solve="sleep 0.5; mkdir output; touch output/start.txt; sleep 0.5")
+    wait(executor, spec.run_id, says("loaded"))
+    wait(executor, spec.run_id, says("learning"))
+    wait(executor, spec.run_id, is_ended)
+
+
 def test_a_new_process_finds_the_run_again(start, settings) -> None:
     spec = make_spec()
     start(spec, solve="sleep 1")
     restarted = LocalExecutor(settings, FINE)
-    wait(restarted, spec.run_id, says("learning"))
+    wait(restarted, spec.run_id, says("loaded"))
     assert wait(restarted, spec.run_id, is_ended).end is End.OK
 
 
@@ -172,7 +180,7 @@ def test_cancel_ends_everything_within_ten_seconds(start, settings) -> None:
     spec = make_spec()
     stubborn = 'trap "" TERM; (setsid sh -c \'trap "" TERM; sleep 60\' &); sleep 60'
     executor = start(spec, solve=stubborn)
-    wait(executor, spec.run_id, says("learning"))
+    wait(executor, spec.run_id, says("loaded"))
     began = time.monotonic()
     executor.cancel(spec.run_id)
     executor.cancel(spec.run_id)
@@ -207,7 +215,7 @@ def test_a_supervisor_that_ignores_us_is_killed_in_the_end(start, settings, monk
     monkeypatch.setattr(local, "PATIENCE_SECONDS", 0.5)
     spec = make_spec()
     executor = start(spec, solve="sleep 60")
-    wait(executor, spec.run_id, says("learning"))
+    wait(executor, spec.run_id, says("loaded"))
     folder = settings.data / "runs" / spec.run_id
     psutil.Process(json.loads((folder / "status.json").read_text())["pid"]).suspend()
     executor.cancel(spec.run_id)
@@ -220,7 +228,7 @@ def test_a_supervisor_that_ignores_us_is_killed_in_the_end(start, settings, monk
 def test_a_term_from_elsewhere_is_no_cancel(start, settings) -> None:
     spec = make_spec()
     executor = start(spec, solve="sleep 60")
-    wait(executor, spec.run_id, says("learning"))
+    wait(executor, spec.run_id, says("loaded"))
     status = json.loads((settings.data / "runs" / spec.run_id / "status.json").read_text())
     psutil.Process(status["pid"]).send_signal(signal.SIGTERM)
     assert wait(executor, spec.run_id, is_ended).end is End.KILLED
@@ -305,7 +313,7 @@ def test_the_solving_program_is_told_no_secret_and_no_way_to_the_labels(start, s
 def test_forgetting_removes_the_folder_but_not_under_a_run_at_work(start, settings) -> None:
     spec = make_spec()
     executor = start(spec, solve="sleep 60")
-    wait(executor, spec.run_id, says("learning"))
+    wait(executor, spec.run_id, says("loaded"))
     executor.forget(spec.run_id)
     wait(executor, spec.run_id, is_ended)
     executor.forget(spec.run_id)
