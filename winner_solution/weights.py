@@ -1,4 +1,4 @@
-"""Find pretrained weight files among installed packages or in a folder; admit only known bytes.
+"""Find pretrained weight files among installed packages; admit only known bytes.
 
 `weights_manifest.json` names every file with its package, version and SHA-256. A package's code is
 never imported: its list of files says where the weights lie. Whatever is missing or differs is
@@ -16,7 +16,6 @@ from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 
 MANIFEST = Path(__file__).with_name("weights_manifest.json")
-FOLDER_VARIABLE = "AUTODL_WEIGHTS"
 
 
 class WeightsError(Exception):
@@ -57,17 +56,8 @@ def manifest() -> dict[str, WeightFile]:
     return {entry["name"]: WeightFile(**entry) for entry in entries}
 
 
-def operator_folder() -> Path | None:
-    """The folder that the operator mounted, for machines that reach no package registry.
-
-    The solution is a program of its own, started by path: only here does it read the environment.
-    """
-    folder = os.environ.get(FOLDER_VARIABLE)  # noqa: TID251 the guest has no settings module
-    return Path(folder) if folder else None
-
-
-def get(name: str, folder: Path | None = None) -> Path:
-    """The verified file: from `folder`, under its own name, when it lies there, else its package.
+def get(name: str) -> Path:
+    """The verified file of an installed package.
 
     Raises WeightsError when it is absent, of another version, or differs in a single byte, and
     when the manifest does not name it; with an empty manifest all is learned from scratch.
@@ -75,19 +65,17 @@ def get(name: str, folder: Path | None = None) -> Path:
     weights = manifest().get(name)
     if weights is None:
         raise WeightsError(f"{MANIFEST.name} names no {name}")
-    folder = folder or operator_folder()
-    mounted = folder / Path(weights.file).name if folder else None
-    path = mounted if mounted and mounted.is_file() else _packaged(weights)
+    path = _packaged(weights)
     _verify(path, weights)
     return path
 
 
-def status(folder: Path | None = None) -> list[WeightStatus]:
+def status() -> list[WeightStatus]:
     """What is here and what is missing, file by file, with the reason."""
     found = []
     for weights in manifest().values():
         try:
-            get(weights.name, folder)
+            get(weights.name)
             reason = ""
         except WeightsError as error:
             reason = str(error)

@@ -24,12 +24,13 @@ def entry(path: Path, name: str = "mobilenet-v2") -> weights.WeightFile:
 
 
 @pytest.fixture
-def mounted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder of the operator with one file, and a manifest that names just that."""
+def packaged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The one weight file of a package, and a manifest that names just that."""
     path = tmp_path / "net.pth"
     path.write_bytes(b"weights")
     known = {"mobilenet-v2": entry(path)}
     monkeypatch.setattr(weights, "manifest", lambda: known)
+    monkeypatch.setattr(weights, "_packaged", lambda _weights: path)
     return path
 
 
@@ -45,21 +46,27 @@ def test_no_code_of_a_weight_package_is_imported() -> None:
     assert tops & set(sys.modules) == set()
 
 
-def test_a_file_in_the_operators_folder_comes_before_the_package(mounted: Path) -> None:
-    assert weights.get("mobilenet-v2", mounted.parent) == mounted
+def test_a_known_file_is_given(packaged: Path) -> None:
+    assert weights.get("mobilenet-v2") == packaged
 
 
-def test_a_changed_byte_is_refused_with_the_reason(mounted: Path) -> None:
-    mounted.write_bytes(b"weightz")
+def test_a_changed_byte_is_refused_with_the_reason(packaged: Path) -> None:
+    packaged.write_bytes(b"weightz")
     with pytest.raises(weights.WeightsError, match="differs from the manifest"):
-        weights.get("mobilenet-v2", mounted.parent)
+        weights.get("mobilenet-v2")
 
 
-def test_another_length_is_refused_before_it_is_hashed(mounted: Path) -> None:
-    mounted.write_bytes(b"weights and more")
-    (status,) = weights.status(mounted.parent)
+def test_another_length_is_refused(packaged: Path) -> None:
+    packaged.write_bytes(b"weights and more")
+    (status,) = weights.status()
     assert not status.present
     assert "size" in status.reason
+
+
+def test_a_file_that_is_listed_but_gone_is_refused(packaged: Path) -> None:
+    packaged.unlink()
+    with pytest.raises(weights.WeightsError, match="cannot be read"):
+        weights.get("mobilenet-v2")
 
 
 def test_a_missing_package_is_reported_and_nothing_is_raised(
