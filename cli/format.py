@@ -14,47 +14,54 @@ import typer
 from autodl.errors import UsageError
 
 
+Source = Annotated[Path, typer.Argument(help="A folder of files, a table, or a bundle.")]
+Out = Annotated[Path | None, typer.Argument(help="NAME.zip, or a folder.")]
+Label = Annotated[str, typer.Option(help="The label column; several 0/1 columns as a,b,c.")]
+Group = Annotated[str | None, typer.Option(help="Rows of equal values here are never split apart.")]
+Test = Annotated[float, typer.Option(help="Share of the test part, where the source is not split.")]
+Seed = Annotated[int, typer.Option(help="Of the split and of the training order.")]
+MaxSide = Annotated[
+    int | None, typer.Option(min=1, help="Make images and frames at most this many pixels.")
+]
+MaxFrames = Annotated[int, typer.Option(min=0, help="Of each video, evenly spaced; 0 keeps all.")]
+SampleRate = Annotated[int, typer.Option(min=1000, help="Of audio, in Hz.")]
+Kind = Annotated[str | None, typer.Option(help="image, audio, video, tabular, series or text.")]
+Resplit = Annotated[bool, typer.Option(help="Split an existing bundle anew.")]
+To = Annotated[
+    Literal["tfrecord", "autospeech"], typer.Option(help="Layout; autospeech is for sounds.")
+]
+Unlabelled = Annotated[
+    Path | None, typer.Option(help="Unlabelled files or rows to be predicted, in their order.")
+]
+Name = Annotated[str | None, typer.Option(help="The dataset's name.")]
+Jobs = Annotated[int | None, typer.Option(min=1, help="Threads; all cores if not given.")]
+DryRun = Annotated[bool, typer.Option(help="Read and report; write nothing.")]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
+
+
 def register(app: typer.Typer) -> None:
     """Add the verb."""
     app.command("format")(format_source)
 
 
 def format_source(
-    source: Annotated[Path, typer.Argument(help="A folder of files, or a table.")],
-    out: Annotated[Path | None, typer.Argument(help="NAME.zip, or a folder.")] = None,
-    label: Annotated[
-        str, typer.Option(help="The label column; several 0/1 columns as a,b,c.")
-    ] = "",
-    group: Annotated[
-        str | None, typer.Option(help="Rows with equal values here are never split apart.")
-    ] = None,
-    test: Annotated[
-        float, typer.Option(help="Share of the test part, where the source is not split.")
-    ] = 0.2,
-    seed: Annotated[int, typer.Option(help="Of the split and of the training order.")] = 0,
-    max_side: Annotated[
-        int | None, typer.Option(min=1, help="Make images and frames at most this many pixels.")
-    ] = None,
-    max_frames: Annotated[
-        int, typer.Option(min=0, help="Of each video, evenly spaced; 0 keeps all.")
-    ] = 64,
-    sample_rate: Annotated[int, typer.Option(min=1000, help="Of audio, in Hz.")] = 16_000,
-    kind: Annotated[
-        str | None, typer.Option(help="image, audio, video, tabular, series or text.")
-    ] = None,
-    resplit: Annotated[bool, typer.Option(help="Split an existing bundle anew.")] = False,
-    to: Annotated[
-        Literal["tfrecord", "autospeech"], typer.Option(help="Layout; autospeech is for sounds.")
-    ] = "tfrecord",
-    unlabelled: Annotated[
-        Path | None, typer.Option(help="Unlabelled files or rows to be predicted, in their order.")
-    ] = None,
-    name: Annotated[str | None, typer.Option(help="The dataset's name.")] = None,
-    jobs: Annotated[
-        int | None, typer.Option(min=1, help="Threads; all cores if not given.")
-    ] = None,
-    dry_run: Annotated[bool, typer.Option(help="Read and report; write nothing.")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+    source: Source,
+    out: Out = None,
+    label: Label = "",
+    group: Group = None,
+    test: Test = 0.2,
+    seed: Seed = 0,
+    max_side: MaxSide = None,
+    max_frames: MaxFrames = 64,
+    sample_rate: SampleRate = 16_000,
+    kind: Kind = None,
+    resplit: Resplit = False,
+    to: To = "tfrecord",
+    unlabelled: Unlabelled = None,
+    name: Name = None,
+    jobs: Jobs = None,
+    dry_run: DryRun = False,
+    as_json: Json = False,
 ) -> None:
     """Make a bundle of raw files: split if need be, labels kept, ready to upload.
 
