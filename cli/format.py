@@ -13,7 +13,6 @@ import typer
 
 from autodl.errors import UsageError
 
-
 Source = Annotated[Path, typer.Argument(help="A folder of files, a table, or a bundle.")]
 Out = Annotated[Path | None, typer.Argument(help="NAME.zip, or a folder.")]
 Label = Annotated[str, typer.Option(help="The label column; several 0/1 columns as a,b,c.")]
@@ -26,7 +25,7 @@ MaxSide = Annotated[
 MaxFrames = Annotated[int, typer.Option(min=0, help="Of each video, evenly spaced; 0 keeps all.")]
 SampleRate = Annotated[int, typer.Option(min=1000, help="Of audio, in Hz.")]
 Kind = Annotated[str | None, typer.Option(help="image, audio, video, tabular, series or text.")]
-Resplit = Annotated[bool, typer.Option(help="Split an existing bundle anew.")]
+Resplit = Annotated[bool, typer.Option("--resplit", help="Split an existing bundle anew.")]
 To = Annotated[
     Literal["tfrecord", "autospeech"], typer.Option(help="Layout; autospeech is for sounds.")
 ]
@@ -35,7 +34,7 @@ Unlabelled = Annotated[
 ]
 Name = Annotated[str | None, typer.Option(help="The dataset's name.")]
 Jobs = Annotated[int | None, typer.Option(min=1, help="Threads; all cores if not given.")]
-DryRun = Annotated[bool, typer.Option(help="Read and report; write nothing.")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Read and report; write nothing.")]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 
 
