@@ -79,7 +79,7 @@ class Engine:
                 break
             if not broken:
                 break  # out of time: the last prediction stands
-            self._members = [m for m in self._members if all(m is not b for b in broken)]
+            self._drop({member.learner for member in broken})
             self._target = self._select()
         if self._last is None:
             share = self.task.labels.mean(axis=0)
@@ -183,7 +183,8 @@ class Engine:
         calibration = calibrate(raw, labels[where], not self.task.multilabel)
         valid = calibration(raw)
         name = f"{learner.name}/{step.size or len(learn)}"
-        member = Member(name, where, valid, nauc(labels[where], valid), predict, calibration)
+        score = nauc(labels[where], valid)
+        member = Member(name, learner.name, where, valid, score, predict, calibration)
         member.seconds, member.final, member.hasty = seconds, final, first
         if not final:
             member.refit = lambda: learner.fit(
@@ -230,6 +231,11 @@ class Engine:
         return bool(np.isfinite(member.test[missing[known]]).all())
 
     # What to publish ------------------------------------------------------------------------
+
+    def _drop(self, learners: set[str]) -> None:
+        """Do without these learners from now on."""
+        self._members = [m for m in self._members if m.learner not in learners]
+        self._candidates = [c for c in self._candidates if c.learner.name not in learners]
 
     def _update_target(self) -> bool:
         """Choose the blend anew; True when it should be published now."""

@@ -105,9 +105,10 @@ class Subset:
 
     def series(self, rows: Rows) -> list[Floats]:
         """Series of vectors, float32 (T, dimensions) each; T is at least 1."""
+        shape = self.shape
+        blank = np.zeros((1, max(1, shape.rows * shape.cols * shape.channels)), np.float32)
         return [
-            np.nan_to_num(e.reshape(len(e), -1)) if e.size else np.zeros((1, 1), np.float32)
-            for e in self.examples(rows)
+            np.nan_to_num(e.reshape(len(e), -1)) if e.size else blank for e in self.examples(rows)
         ]
 
     def images(self, rows: Rows, side: int) -> Pixels:

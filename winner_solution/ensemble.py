@@ -60,6 +60,7 @@ class Member:
     """One fitted model: its log-odds on validation rows, and on test rows once they are needed."""
 
     name: str
+    learner: str  # the learner's name
     rows: Rows  # validation rows it was scored on
     valid: Scores  # log-odds (len(rows), C)
     score: float  # NAUC on them

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 import numpy as np
@@ -99,7 +100,11 @@ def frame_of_arrays(examples: Sequence[Floats]) -> Frame:
 
 def frame_of_encoded(pictures: Sequence[bytes], channels: int) -> Frame:
     """The typical layout of encoded pictures."""
-    height, width = np.median([picture_size(data) for data in pictures], axis=0)
+    sizes = []
+    for data in pictures:
+        with suppress(OSError, ValueError, SyntaxError):  # a broken one says nothing of the others
+            sizes.append(picture_size(data))
+    height, width = np.median(sizes, axis=0) if sizes else (1.0, 1.0)
     return Frame(float(height), float(width), channels if channels in _MODES else 3)
 
 

@@ -59,7 +59,7 @@ def mel_bands(series: Floats) -> Floats:
         wave = np.pad(wave, (0, WINDOW - len(wave)))
     frames = np.lib.stride_tricks.sliding_window_view(wave, WINDOW)[::hop]
     power = np.abs(rfft(frames * _HANN, axis=1)) ** 2
-    return np.log(power.astype(np.float32) @ _FILTERS + np.float32(1e-5))
+    return np.asarray(np.log(power.astype(np.float32) @ _FILTERS + np.float32(1e-5)))
 
 
 def resample(series: Floats, steps: int) -> Floats:

@@ -28,7 +28,8 @@ class Stills:
     def __call__(self, subset: Subset, rows: Rows) -> Floats:
         """float32 (n, F)."""
         frames = subset.frames(rows, self.side, self.count)
-        return frames.mean(axis=1, dtype=np.float32).reshape(len(rows), -1)
+        mean = frames.mean(axis=1, dtype=np.float32)
+        return np.asarray(mean.reshape(len(rows), -1))
 
 
 @dataclass(frozen=True)
