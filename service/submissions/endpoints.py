@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
 import hashlib
 from collections.abc import AsyncIterator
-from datetime import datetime
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Header, Query, Request, Response
@@ -18,7 +15,7 @@ from service.auth import authenticate
 from service.context import Context, ContextDep
 from service.errors import PROBLEM_TYPE
 from service.models import Submission
-from service.submissions import events, receive, repository, results, service
+from service.submissions import events, paging, receive, repository, results, service
 from service.submissions.schemas import (
     CurveView,
     FileList,
@@ -110,11 +107,9 @@ def list_submissions(
     cursor: Annotated[str | None, Query(max_length=200)] = None,
 ) -> SubmissionPage:
     """Your submissions, newest first; `next_cursor` leads on, as does the `Link` field."""
-    before = None if cursor is None else _read_cursor(cursor)
     with context.database.read() as session:
-        found = repository.list_submissions(session, account_id, limit=limit + 1, before=before)
-    items = [describe_submission(s, is_over=s.state in service.ENDED) for s in found[:limit]]
-    following = _write_cursor(found[limit - 1]) if len(found) > limit else None
+        found, following = paging.list_page(session, account_id, limit=limit, cursor=cursor)
+    items = [describe_submission(s, is_over=s.state in service.ENDED) for s in found]
     if following:
         response.headers["Link"] = f'</v1/submissions?limit={limit}&cursor={following}>; rel="next"'
     return SubmissionPage(items=items, next_cursor=following)
@@ -222,22 +217,3 @@ def _describe(context: Context, submission: Submission) -> SubmissionView:
         position = results.find_queue_position(session, submission)
     is_over = submission.state in service.ENDED
     return describe_submission(submission, is_over=is_over, queue_position=position)
-
-
-def _write_cursor(last: Submission) -> str:
-    text = f"{last.created_at.isoformat()} {last.id}"
-    return base64.urlsafe_b64encode(text.encode()).decode().rstrip("=")
-
-
-def _read_cursor(cursor: str) -> tuple[datetime, str]:
-    try:
-        text = base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)).decode("ascii")
-        time, _, submission_id = text.partition(" ")
-        created_at = datetime.fromisoformat(time)
-        if created_at.tzinfo is None:
-            raise ValueError("not one of ours")
-    except (ValueError, binascii.Error) as error:
-        raise UsageError(
-            "cursor-invalid", "The cursor is not one that this list has given."
-        ) from error
-    return created_at, submission_id

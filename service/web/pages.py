@@ -19,7 +19,7 @@ from service.auth import authenticate, check_same_origin
 from service.context import ContextDep
 from service.errors import Problem
 from service.models import Json, Submission
-from service.submissions import receive, repository, results, service
+from service.submissions import paging, receive, repository, results, service
 from service.submissions.form import read_parts
 from service.web.curve import curve_svg
 
@@ -120,14 +120,20 @@ def render_problem(request: Request, problem: Problem) -> Response:
 
 
 @router.get("/")
-def show_start(request: Request, context: ContextDep, account_id: AccountId) -> Response:
+def show_start(
+    request: Request,
+    context: ContextDep,
+    account_id: AccountId,
+    cursor: Annotated[str | None, Query(max_length=200)] = None,
+) -> Response:
     """The form, and what was submitted before."""
     with context.database.read() as session:
-        found = repository.list_submissions(session, account_id, limit=LISTED)
+        found, following = paging.list_page(session, account_id, limit=LISTED, cursor=cursor)
     return render(
         request,
         "start.html",
         submissions=found,
+        next_cursor=following,
         settings=context.settings,
         solutions=["winner", *sorted(context.settings.solutions)],
     )

@@ -187,6 +187,19 @@ def test_a_rejection_shows_each_finding_with_place_and_hint(installation, browse
     assert "Learning curve" not in page
 
 
+def test_older_submissions_are_a_link_away(browser, monkeypatch) -> None:
+    monkeypatch.setattr("service.web.pages.LISTED", 2)
+    for number in range(3):
+        submit(browser, name=f"flowers {number}")
+    page = browser.get("/", headers=HTML).text
+    assert "flowers 0" not in page
+    (link,) = re.findall(r'href="(/\?cursor=[^"#]+)', page)
+    older = browser.get(link, headers=HTML).text
+    assert "flowers 0" in older
+    assert "flowers 1" not in older
+    assert "Older submissions" not in older
+
+
 def test_the_cancel_button_works(browser) -> None:
     submission_id = submit(browser)
     answer = browser.post(f"/submissions/{submission_id}/cancel", headers=SAME)
