@@ -26,6 +26,7 @@ from autodl.survey import Survey, survey
 __all__ = ["Finding", "Report", "check"]
 
 Labels = NDArray[np.float64]
+MAX_LABELS = 100_000  # each takes a column of every label matrix
 
 
 def check(root: Path, jobs: int | None = None) -> Report:
@@ -145,6 +146,17 @@ def _check_specification(dataset: Dataset, findings: Findings) -> bool:
                 "error",
                 f"The metadata have no {what}.",
                 "output_dim is the number of labels, matrix_spec the form of an example.",
+                file,
+            )
+        )
+        return False
+    if spec.output_dim > MAX_LABELS:
+        findings.add(
+            Finding(
+                "too-many-labels",
+                "error",
+                f"The metadata claim {spec.output_dim:,} labels; {MAX_LABELS:,} are allowed.",
+                "output_dim is the number of labels; correct it, or merge rare labels.",
                 file,
             )
         )

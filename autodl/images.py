@@ -11,6 +11,7 @@ import struct
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -38,16 +39,35 @@ def decode_image(data: bytes, channels: int) -> Pixels:
 
     Raises BundleError: ``image-channels-unsupported``, ``image-unreadable``, ``image-too-large``.
     """
-    return next(_frames(data, channels))
+    _require_channels(channels)
+    with _open(data) as image, _translated():
+        if image.format == "JPEG" and channels == 1:
+            image.draft("L", image.size)  # the stored luma itself, as the original decoder does
+        return _convert(image, channels)
 
 
 def decode_animation(data: bytes, channels: int) -> list[Pixels]:
     """Pixels of every frame of a GIF or WebP; one frame for any other image. Raises as above."""
-    return list(_frames(data, channels))
+    with _open(data) as image, _translated():
+        frames = getattr(image, "n_frames", 1)
+        if frames == 1:
+            return [decode_image(data, channels)]
+        _require_channels(channels)
+        return [_convert(_at(image, frame), channels) for frame in range(frames)]
 
 
-def probe_image(data: bytes, channels: int) -> tuple[tuple[int, int], Pixels]:
-    """(height, width) and a grey uint8 thumbnail, every byte of the image having been read.
+@dataclass(frozen=True)
+class Probe:
+    """What an image is: its frames, size, and a grey uint8 thumbnail of the first frame."""
+
+    frames: int
+    height: int
+    width: int
+    thumbnail: Pixels
+
+
+def probe_image(data: bytes, channels: int, animated: bool = False) -> Probe:
+    """Look at an image, every byte of it having been read; of an animation only if ``animated``.
 
     Faster than decoding, for JPEG is decoded at an eighth of its size, and as sure to find
     damage. Raises BundleError as ``decode_image`` does.
@@ -58,21 +78,15 @@ def probe_image(data: bytes, channels: int) -> tuple[tuple[int, int], Pixels]:
         image.draft("L", (THUMBNAIL_SIDE, THUMBNAIL_SIDE))
         grey = Image.fromarray(_convert(image, 1)[:, :, 0])
         small = grey.resize((THUMBNAIL_SIDE, THUMBNAIL_SIDE), Image.Resampling.BOX)
-        return (height, width), np.asarray(small)
+        frames = getattr(image, "n_frames", 1) if animated else 1
+        for frame in range(1, frames):
+            _at(image, frame).load()
+        return Probe(frames, height, width, np.asarray(small))
 
 
-def _frames(data: bytes, channels: int) -> Iterator[Pixels]:
-    _require_channels(channels)
-    with _open(data) as image:
-        with _translated():
-            if image.format == "JPEG" and channels == 1:
-                image.draft("L", image.size)  # the stored luma itself, as the original decoder
-            frames = getattr(image, "n_frames", 1)
-        for frame in range(frames):
-            with _translated():
-                image.seek(frame)
-                pixels = _convert(image, channels)
-            yield pixels
+def _at(image: Image.Image, frame: int) -> Image.Image:
+    image.seek(frame)
+    return image
 
 
 def _require_channels(channels: int) -> None:

@@ -20,6 +20,14 @@ from autodl._proto import data_specification_pb2 as pb
 from autodl.errors import BundleError
 
 METADATA_NAME = "metadata.textproto"
+MAX_METADATA_BYTES = 100 << 20
+_FIELD_NAME = re.compile(r"([A-Za-z_]\w*)\s*[:{<]")
+_KNOWN_NAMES = {
+    "key",
+    "value",
+    *(f.name for f in pb.DataSpecification.DESCRIPTOR.fields),
+    *(f.name for f in pb.MatrixSpec.DESCRIPTOR.fields),
+}
 _UNKNOWN_FIELD = re.compile(r'has no field named "(.*)"')
 
 
@@ -85,8 +93,15 @@ def read_metadata(path: Path) -> DataSpecification:
 
 
 def read_metadata_text(path: Path) -> str:
-    """The file's text. Raises BundleError when it is missing or not UTF-8."""
+    """The file's text. Raises BundleError when it is missing, too large or not UTF-8."""
     try:
+        if path.stat().st_size > MAX_METADATA_BYTES:
+            raise BundleError(
+                "metadata-too-large",
+                f"The file has more than {MAX_METADATA_BYTES:,} bytes.",
+                hint="A vocabulary of a million words takes less; is this the right file?",
+                file=str(path),
+            )
         return path.read_bytes().decode("utf-8-sig")
     except OSError as error:
         raise BundleError(
@@ -133,6 +148,8 @@ def parse_metadata(text: str, file: str | None = None) -> DataSpecification:
 
 def find_unknown_field(text: str) -> tuple[str, int | None] | None:
     """The first field that the format does not know, as (name, line); None when all are known."""
+    if set(_FIELD_NAME.findall(text)) <= _KNOWN_NAMES:
+        return None  # no need to parse a large vocabulary once more
     try:
         text_format.Merge(text, pb.DataSpecification())
     except text_format.ParseError as error:

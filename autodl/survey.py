@@ -7,6 +7,7 @@ data but by some fifty bytes a record.
 from __future__ import annotations
 
 import hashlib
+import math
 import os
 from collections import Counter, deque
 from collections.abc import Iterator
@@ -24,6 +25,8 @@ from autodl.images import Pixels, probe_image
 from autodl.metadata import DataSpecification, Format
 from autodl.report import Finding
 from autodl.source import Block
+
+MAX_EXAMPLE_BYTES = 4 << 30  # as float32: what a solution must hold at once
 
 
 @dataclass
@@ -196,13 +199,15 @@ def _see_content(
     """Note digest and shape; the decoded tensor where there is one worth looking at."""
     matrix = spec.matrix_spec[0]
     if matrix.format is Format.COMPRESSED:
-        probes = [probe_image(frame, matrix.channels) for frame in example.compressed]
-        sizes = {size for size, _ in probes}
+        animated = spec.sequence_size != 1
+        probes = [probe_image(data, matrix.channels, animated) for data in example.compressed]
+        sizes = {(probe.height, probe.width) for probe in probes}
         if len(sizes) != 1:
             raise frames_differ(len(probes))
-        seen.shape[at] = len(probes), *sizes.pop()
+        seen.shape[at] = sum(probe.frames for probe in probes), *sizes.pop()
+        _require_room(seen.shape[at].tolist(), matrix.channels or 3)
         seen.digest[at] = _digest(*example.compressed)
-        seen.near[at] = _look(probes[len(probes) // 2][1])
+        seen.near[at] = _look(probes[len(probes) // 2].thumbnail)
         return None
     tensor = decode_tensor(example, spec)
     seen.shape[at] = tensor.shape[:3]
@@ -210,6 +215,16 @@ def _see_content(
         _require_columns(example.sparse or SparseValues(), matrix.col_count, matrix.channels)
     seen.digest[at] = _digest(tensor.tobytes())
     return tensor
+
+
+def _require_room(shape: list[int], channels: int) -> None:
+    size = math.prod(shape) * channels * 4
+    if size > MAX_EXAMPLE_BYTES:
+        raise BundleError(
+            "example-too-large",
+            f"Decoded, the example takes {size:,} bytes; {MAX_EXAMPLE_BYTES:,} are allowed.",
+            hint="Scale the frames down, or take fewer of them.",
+        )
 
 
 def _require_columns(sparse: SparseValues, col_count: int, channels: int) -> None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from autodl.errors import UsageError
+from autodl.errors import BundleError, UsageError
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -41,11 +41,19 @@ def check(
     """Read a whole dataset and report what is wrong with it, and what is in it."""
     from autodl.check import check as check_dataset
     from autodl.page import render_page
+    from autodl.report import Findings, Report
 
-    with _opened(source) as root:
-        report = check_dataset(root)
-        if html is not None:
-            html.write_text(render_page(root, report), encoding="utf-8")
+    try:
+        with _opened(source) as root:
+            report = check_dataset(root)
+            page = "" if html is None else render_page(root, report)
+    except BundleError as error:  # of the archive: a dataset's own faults are in its report
+        findings = Findings(source)
+        findings.add_error(error)
+        report = Report(findings.sorted())
+        page = render_page(source, report)
+    if html is not None:
+        html.write_text(page, encoding="utf-8")
     if as_json:
         typer.echo(report.to_json())
     else:

@@ -47,8 +47,8 @@ class ImageSource(FileSource[Picture]):
             raise BundleError("image-unreadable", "This is no image of a known format.") from error
         except (SyntaxError, ValueError, Image.DecompressionBombError) as error:
             raise BundleError("image-unreadable", f"The image is damaged: {error}.") from error
-        size, _ = probe_image(data, 3)
-        return Picture(data, size, colour)
+        probe = probe_image(data, 3)
+        return Picture(data, (probe.height, probe.width), colour)
 
     def encode(self, loaded: Picture) -> Example:
         """See ``FileSource``: an image is one frame."""

@@ -124,6 +124,17 @@ def metadata_with_negative_output_dim(root: Path) -> None:
     with_metadata(root, "output_dim: 3", "output_dim: -3")
 
 
+@broken("too-many-labels", METADATA)
+def metadata_with_two_billion_labels(root: Path) -> None:
+    with_metadata(root, "output_dim: 3", f"output_dim: {2**31 - 1}")
+
+
+@broken("metadata-too-large", METADATA)
+def metadata_of_a_gigabyte(root: Path) -> None:
+    table(root)
+    os.truncate(root / METADATA, 1 << 30)
+
+
 @broken("metadata-incomplete", METADATA)
 def metadata_without_matrix(root: Path) -> None:
     table(root, replace(spec_of(Format.DENSE), matrix_spec=()))
@@ -441,6 +452,11 @@ def meta_is_a_list(root: Path) -> None:
 @broken("meta-invalid", "d.data/meta.json")
 def meta_counts_are_words(root: Path) -> None:
     write_meta(speech(root), class_num="three")
+
+
+@broken("labels-width", "train.solution")
+def meta_with_two_billion_classes(root: Path) -> None:
+    write_meta(speech(root), class_num=2**31 - 1)
 
 
 @broken("labels-missing", "train.solution")

@@ -393,6 +393,13 @@ def last_frame_cut(root: Path) -> None:
     videos(root, test={4: Example(compressed=frames)})
 
 
+@broken("example-too-large", TRAIN_FILE, record=3)
+def video_too_large_to_decode(root: Path) -> None:
+    packed = io.BytesIO()
+    Image.new("1", (5000, 5000)).save(packed, "PNG")
+    videos(root, train={3: example(dense=None, compressed=[packed.getvalue()] * 15)})
+
+
 @broken("image-unreadable", TRAIN_FILE, record=3)
 def gif_of_nothing(root: Path) -> None:
     packed = io.BytesIO()

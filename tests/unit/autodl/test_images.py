@@ -115,7 +115,7 @@ def test_the_size_is_limited_before_anything_is_decoded() -> None:
 def test_a_probe_tells_the_true_size_and_look() -> None:
     ramp = np.repeat(np.arange(256, dtype=np.uint8)[None], 128, 0)
     for format in ("PNG", "JPEG"):
-        size, look = probe_image(packed(ramp, format), 3)
-        assert size == (128, 256)
-        assert look.shape == (16, 16)
-        assert (np.diff(look.astype(int), axis=1) > 0).all()
+        probe = probe_image(packed(ramp, format), 3)
+        assert (probe.frames, probe.height, probe.width) == (1, 128, 256)
+        assert probe.thumbnail.shape == (16, 16)
+        assert (np.diff(probe.thumbnail.astype(int), axis=1) > 0).all()

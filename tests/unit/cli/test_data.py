@@ -71,6 +71,15 @@ def test_what_is_not_there_is_a_mistake_of_usage(tmp_path: Path) -> None:
     assert isinstance(run("describe", tmp_path / "page.zip").exception, BundleError)
 
 
+def test_a_bad_archive_is_reported_like_any_bad_data(tmp_path: Path) -> None:
+    (tmp_path / "page.zip").write_text("<html>")
+    result = run("check", tmp_path / "page.zip", "--json", "--html", tmp_path / "page.html")
+    assert result.exit_code == 3
+    finding = json.loads(result.stdout)["findings"][0]
+    assert (finding["code"], finding["file"]) == ("not-a-zip", "page.zip")
+    assert "[not-a-zip]" in (tmp_path / "page.html").read_text()
+
+
 def test_describe_tells_classes_with_their_counts(tmp_path: Path) -> None:
     make.text(tmp_path)
     result = run("describe", tmp_path)
