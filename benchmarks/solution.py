@@ -1,10 +1,11 @@
 """Run solutions on datasets inside a budget, each in a process of its own, and tabulate the curves.
 
-    python -m benchmarks.solution ../shared/data/* --budget 60 --solution winner_solution
+    python benchmarks/solution.py ../shared/data/* --budget 60 --solution winner_solution
 
 A dataset is a bundle, or raw files with a meta.json, which are formatted once under --work. The
 results are written to --out as JSON, and as a Markdown table beside it. Times are seconds of the
-budget. --no-weights also runs each solution with every pretrained file refused.
+budget. --no-weights also runs each solution with an empty manifest of pretrained weights. A run is
+pinned to as many cores as --threads says.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import json
 import os
 import platform
 import resource
+import shutil
 import subprocess
 import sys
 import time
@@ -25,7 +27,6 @@ import psutil
 
 ROOT = Path(__file__).resolve().parent.parent
 MARKS = (3, 10, 30, 60, 120, 300, 600)  # seconds at which the curve is read
-THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 FORMAT_TIMEOUT_SECONDS = 600
 OUTSIDE_SECONDS = 1300  # a run may take this much beyond its budget: construction, checks
 
@@ -78,6 +79,15 @@ def bundle_of(dataset: Path, work: Path) -> Path:
     return target
 
 
+def without_weights(solution: Path, work: Path) -> Path:
+    """A copy of the solution whose manifest of weights is empty."""
+    copy = work / "without_weights" / solution.name
+    shutil.rmtree(copy, ignore_errors=True)
+    shutil.copytree(solution, copy, ignore=shutil.ignore_patterns("__pycache__"))
+    (copy / "weights_manifest.json").write_text("[]\n", encoding="utf-8")
+    return copy
+
+
 def run(dataset: Path, solution: Path, weights: bool, options: argparse.Namespace) -> Result:
     """Run one solution on one dataset through `autodl run`, in its own process."""
     result = Result(dataset.name, solution.name, weights, "failed")
@@ -86,17 +96,14 @@ def run(dataset: Path, solution: Path, weights: bool, options: argparse.Namespac
     except subprocess.CalledProcessError as error:
         result.message = (error.stderr.strip().splitlines() or ["no message"])[-1]
         return result
-    environment = dict(os.environ)  # noqa: TID251 the child's threads and weights are set in it
-    environment |= dict.fromkeys(THREAD_VARIABLES, str(options.threads))
     if not weights:
-        environment["AUTODL_WEIGHTS"] = "none"
+        solution = without_weights(solution, options.work)
     command = [sys.executable, "-m", "cli.main", "run", str(bundle), "--json"]
     command += ["--solution", str(solution), "--budget", str(options.budget)]
     before, start = resource.getrusage(resource.RUSAGE_CHILDREN), time.monotonic()
     try:
         done = subprocess.run(
             command,
-            env=environment,
             capture_output=True,
             text=True,
             check=False,
@@ -132,7 +139,7 @@ def _read(done: subprocess.CompletedProcess[str], result: Result) -> None:
     result.first_prediction_seconds = said["first_prediction_seconds"]
     result.nauc_at = {str(mark): nauc_at(points, mark) for mark in MARKS}
     result.predictions, result.largest_fall = len(points), largest_fall(points)
-    result.peak_rss_bytes = said["peak_rss_bytes"]
+    result.peak_rss_bytes = said["peak_rss_bytes"] or 0
 
 
 def machine(threads: int) -> dict[str, object]:
