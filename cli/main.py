@@ -6,7 +6,6 @@ Each module of this room registers its verbs here and imports what they need whe
 
 from __future__ import annotations
 
-import importlib.metadata
 import sys
 from typing import Annotated
 
@@ -42,6 +41,8 @@ app = typer.Typer(
 
 def _print_version(wanted: bool) -> None:
     if wanted:
+        import importlib.metadata
+
         typer.echo(importlib.metadata.version("autodl-self-service"))
         raise typer.Exit
 
