@@ -22,6 +22,8 @@ from sqlalchemy import (
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 from sqlalchemy.types import TypeDecorator
 
+from service.executors.base import RunKind as RunKind
+
 Json = dict[str, Any]
 
 
@@ -48,13 +50,6 @@ class SubmissionState(StrEnum):
     FAILED = "failed"
     CANCELED = "canceled"
     EXPIRED = "expired"
-
-
-class RunKind(StrEnum):
-    """What a run does with the bundle."""
-
-    CHECK = "check"
-    SOLVE = "solve"
 
 
 class RunState(StrEnum):

@@ -14,7 +14,12 @@ from typing import Protocol
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from service.models import RunKind
+
+class RunKind(StrEnum):
+    """What a run does with the bundle."""
+
+    CHECK = "check"
+    SOLVE = "solve"
 
 
 class Frozen(BaseModel):

@@ -18,8 +18,7 @@ import psutil
 
 from autodl import confine
 from autodl.errors import PlatformError
-from service.executors.base import Capabilities, End, Observation, Phase, RunSpec
-from service.models import RunKind
+from service.executors.base import Capabilities, End, Observation, Phase, RunKind, RunSpec
 from service.settings import Settings, inherited_environment
 from service.worker import supervisor
 from service.worker.program import Task, read_guest_log

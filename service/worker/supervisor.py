@@ -14,13 +14,13 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 
 from pydantic import BaseModel
 
 from autodl.processes import BoundedLog, ProcessTree
-from service.executors.base import End, Phase
-from service.models import RunKind, utc_now
+from service.executors.base import End, Phase, RunKind
 from service.worker.program import read_json, write_json
 
 LOG_BYTES = 2 * 1024 * 1024  # kept of each program's output: the beginning and the end
@@ -113,7 +113,7 @@ class Supervisor:
             pid=os.getpid(),
             phase=Phase.RUNNING,
             message="Starting.",
-            started_at=utc_now().isoformat(),
+            started_at=datetime.now(UTC).isoformat(),
         )
 
     def run(self) -> None:
