@@ -79,7 +79,12 @@ class Client:
     ) -> Submission:
         """Upload a bundle's zip and ask for a run; its SHA-256 is verified by the service."""
         if not bundle.is_file():
-            raise UsageError("path-missing", "There is no such file.", file=str(bundle))
+            raise UsageError(
+                "path-missing",
+                "There is no such file.",
+                hint="Give a bundle's zip; `autodl format` makes one.",
+                file=str(bundle),
+            )
         with bundle.open("rb") as file:
             digest = hashlib.file_digest(file, "sha256").hexdigest()
             fields = {

@@ -48,6 +48,7 @@ SECURITY_HEADERS = {
 
 def create_app(settings: Settings, executor: Executor) -> FastAPI:
     """The application over these settings; its tables and its token are made at its start."""
+    settings.data.mkdir(mode=0o700, parents=True, exist_ok=True)  # users' data lie there
     context = Context(
         settings=settings,
         database=Database(settings.effective_database_url),

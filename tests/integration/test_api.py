@@ -169,6 +169,7 @@ def test_the_token_is_private_hashed_and_replaced_when_its_file_is(installation)
     data = installation.context.settings.data
     assert is_token(installation.token)
     assert (data / "token").stat().st_mode & 0o777 == 0o600
+    assert data.stat().st_mode & 0o777 == 0o700
     with installation.context.database.read() as session:
         (row,) = session.query(Token).all()
         assert installation.token not in (row.hash, row.prefix)
