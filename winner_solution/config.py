@@ -58,10 +58,10 @@ BOOSTING_ROUNDS = (30, 100, 300)
 BOOSTING_MAX_CLASSES = 60
 
 # Texts ----------------------------------------------------------------------------------------
-TEXT_MAX_COLUMNS = 400_000  # words; rarer ones (later codes) share columns
-TEXT_HASHES = 2**18  # columns of runs of words or letters
+TEXT_MANY = 5000
+TEXT_HASHES = 2**21  # columns that words, and runs of words or letters, are hashed to
 TEXT_MAX_TOKENS = 2000  # of a document
-TEXT_TOKEN_LETTERS = 24  # of a token
+TEXT_MAX_LETTERS = 3000  # of a document
 TEXT_SVM_C = 1.0
 
 # Series and sound -------------------------------------------------------------------------------

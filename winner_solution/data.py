@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 Floats = NDArray[np.float32]
 
 BLOCK = 64  # rows between two looks at the clock
+LARGEST = np.float32(1e15)  # values beyond are cut: sums of their squares must stay finite
 PROBE = 32  # examples looked at before anything is decided
 
 
@@ -88,7 +89,8 @@ class Subset:
 
     def table(self, rows: Rows) -> Floats:
         """float32 (n, columns) of dense tables; NaN where a value is missing."""
-        return np.stack([example.ravel() for example in self.examples(rows)])
+        table = np.stack([example.ravel() for example in self.examples(rows)])
+        return np.asarray(np.clip(table, -LARGEST, LARGEST))
 
     def sparse_table(self, rows: Rows) -> sparse.csr_matrix:
         """float32 CSR (n, columns) of sparse tables."""
@@ -108,7 +110,8 @@ class Subset:
         shape = self.shape
         blank = np.zeros((1, max(1, shape.rows * shape.cols * shape.channels)), np.float32)
         return [
-            np.nan_to_num(e.reshape(len(e), -1)) if e.size else blank for e in self.examples(rows)
+            np.clip(np.nan_to_num(e.reshape(len(e), -1)), -LARGEST, LARGEST) if e.size else blank
+            for e in self.examples(rows)
         ]
 
     def images(self, rows: Rows, side: int) -> Pixels:

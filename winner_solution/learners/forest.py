@@ -35,8 +35,8 @@ class Forest:
     def fit(self, task: Task, step: Step, rows: Rows, deadline: Deadline) -> Predictor:
         """Grow the trees in lots, until all are grown or the time is out."""
         table = task.train.table(rows)
-        with np.errstate(all="ignore"):
-            median = np.nan_to_num(np.nanmedian(table, axis=0))
+        known = [column[np.isfinite(column)] for column in table.T]
+        median = np.array([np.median(c) if c.size else 0 for c in known], np.float32)
         labels = task.labels[rows] > 0.5
         target = labels if task.multilabel else labels.argmax(axis=1)
         model = ExtraTreesClassifier(
@@ -62,7 +62,7 @@ class Forest:
 
 def _fill(table: Floats, median: Floats) -> Floats:
     filled = np.where(np.isfinite(table), table, median)
-    return np.clip(filled, -1e30, 1e30).astype(np.float32)
+    return filled.astype(np.float32)
 
 
 def _probabilities(model: Any, table: Floats, task: Task) -> Floats:

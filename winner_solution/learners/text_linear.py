@@ -11,21 +11,23 @@ from sklearn.svm import LinearSVC
 from .. import config
 from ..budget import Deadline
 from ..data import Subset, Task
-from ..features.text import Codes, TfIdf, count_grams, letters_of
+from ..features.text import Codes, Pieces, TfIdf, count_grams, is_spelled, letters_of, words_of
 from ..split import Rows
 from .base import Predictor, Scores, Step
 
 WORDS, RICH = 1, 2
+LETTER_RUNS = (1, 2, 3, 4, 5)
 Counter = Callable[[Codes], list[sparse.csr_matrix]]
 
 
 class TextLinear:
-    """First single tokens; then also runs of tokens, and runs of letters inside tokens."""
+    """First single words; then also pairs of words, and runs of letters."""
 
     name = "text-linear"
 
     def __init__(self) -> None:
-        self._letters: sparse.csr_matrix | None = None
+        self._words: Pieces | None = None
+        self._letters: Pieces | None = None
 
     def steps(self, task: Task) -> Sequence[Step]:
         """Two steps, each on all texts (the engine starts with a part of the first)."""
@@ -66,22 +68,25 @@ class TextLinear:
 
     def _counter(self, task: Task, kind: int) -> Counter:
         """The sparse blocks of a kind, as a function of texts."""
-        vocabulary = task.shape.vocabulary
-        size = min(max(len(vocabulary), 2), config.TEXT_MAX_COLUMNS)
+        vocabulary, size = task.shape.vocabulary, config.TEXT_HASHES
         if not vocabulary:
-            size = config.TEXT_HASHES
+            orders = (1,) if kind == WORDS else (1, 2, 3)
+            return lambda texts: [count_grams(texts, orders, size)]
+        if self._words is None:
+            self._words = words_of(vocabulary)
+        words = self._words
         if kind == WORDS:
-            return lambda texts: [count_grams(texts, 1, size)]
-        hashes = config.TEXT_HASHES
-        orders = (2, 3) if _is_spelled(vocabulary) else (2,)
-        if self._letters is None and vocabulary and not _is_spelled(vocabulary):
-            self._letters = letters_of(vocabulary[:size], hashes)
+            longest = config.TEXT_MAX_TOKENS
+            return lambda texts: [count_grams(words.expand(texts, longest), (1,), size)]
+        if self._letters is None:
+            self._letters = letters_of(vocabulary, spaced=not is_spelled(vocabulary))
         letters = self._letters
 
         def count(texts: Codes) -> list[sparse.csr_matrix]:
-            words = count_grams(texts, 1, size)
-            grams = [count_grams(texts, order, hashes) for order in orders]
-            return [words, *grams] + ([] if letters is None else [(words @ letters).tocsr()])
+            return [
+                count_grams(words.expand(texts, config.TEXT_MAX_TOKENS), (1, 2), size),
+                count_grams(letters.expand(texts, config.TEXT_MAX_LETTERS), LETTER_RUNS, size),
+            ]
 
         return count
 
@@ -94,9 +99,3 @@ def _join(blocks: list[sparse.csr_matrix], weighers: list[TfIdf]) -> sparse.csr_
 def _head(subset: Subset, rows: Rows) -> Codes:
     """Token codes, the padding (-1) and what is beyond the longest useful text left out."""
     return [c[c >= 0][: config.TEXT_MAX_TOKENS] for c in subset.tokens(rows)]
-
-
-def _is_spelled(vocabulary: tuple[str, ...]) -> bool:
-    """Whether tokens are single characters (Chinese is formatted so)."""
-    few = vocabulary[:1000]
-    return bool(few) and float(np.mean([len(token) <= 1 for token in few])) > 0.9
