@@ -7,7 +7,6 @@ data but by some fifty bytes a record.
 from __future__ import annotations
 
 import hashlib
-import math
 import os
 from collections import Counter, deque
 from collections.abc import Iterator
@@ -21,11 +20,12 @@ from autodl.dataset import BLOCK_RECORDS, Dataset
 from autodl.decode import decode_labels, decode_tensor, frames_differ
 from autodl.errors import BundleError
 from autodl.examples import Example, SparseValues
-from autodl.images import Pixels, probe_image
+from autodl.images import Pixels, Probe, probe_image
 from autodl.metadata import DataSpecification, Format
 from autodl.report import Finding
 from autodl.source import Block
 
+_PICTURE = np.ones(1, np.float32)
 MAX_EXAMPLE_BYTES = 4 << 30  # as float32: what a solution must hold at once
 
 
@@ -104,10 +104,15 @@ class Survey:
         self.class_counts += part.class_counts
         self.label_counts += part.label_counts
         self.soft += part.soft
+        if part.columns is not None:
+            self.see_columns(part.columns)
+
+    def see_columns(self, columns: Column) -> None:
+        """Take in facts of the columns of more rows."""
         if self.columns is None:
-            self.columns = part.columns
-        elif part.columns is not None:
-            self.columns.add(part.columns)
+            self.columns = columns
+        else:
+            self.columns.add(columns)
 
 
 def survey(dataset: Dataset, jobs: int | None = None) -> Iterator[Survey | Finding]:
@@ -135,30 +140,30 @@ def _survey_chunk(dataset: Dataset, records: range) -> tuple[Survey, list[Findin
     spec = dataset.metadata_
     seen = Survey.empty(len(records), spec.output_dim)
     findings: list[Finding] = []
-    tensors: list[NDArray[np.float32]] = []
-    block = dataset.source.block(records.start, records.stop)
-    done = np.zeros(len(records), bool) if block is None else _see_block(seen, block, spec)
-    for at, index in enumerate(records):
-        tensor = None
+    is_table = spec.domain == "tabular" and spec.matrix_spec[0].format is Format.DENSE
+    done, odd = _see_block(seen, dataset.source.block(records.start, records.stop), spec)
+    for at in np.flatnonzero(~done | odd).tolist():
+        index = records[at]
         try:
-            if block is not None and done[at]:
-                tensor = block[0][at]
-            else:
-                tensor = _see_record(seen, at, dataset.record(index), spec)
+            tensor = _see_record(seen, at, dataset.record(index), spec, noted=done[at])
         except BundleError as error:
             if error.file is None:
                 error.file, error.record = dataset.source.place(index)
             findings.append(_finding(error))
-        if tensor is not None:
-            tensors.append(tensor.reshape(-1))
-            findings += _odd_values(tensor, spec, *dataset.source.place(index))
-    if tensors and spec.domain == "tabular" and spec.matrix_spec[0].format is Format.DENSE:
-        seen.columns = Column.of(np.stack(tensors))
+            seen.shape[at] = -1
+            continue
+        if is_table and not done[at]:
+            seen.see_columns(Column.of(tensor.reshape(1, -1)))
+        findings += _odd_values(tensor, spec, *dataset.source.place(index))
     return seen, findings
 
 
-def _see_block(seen: Survey, block: Block, spec: DataSpecification) -> NDArray[np.bool_]:
-    """Note rows of a table that are decoded already; which of them."""
+def _see_block(
+    seen: Survey, block: Block | None, spec: DataSpecification
+) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    """Note the rows of a table that are decoded already: which they are, and which are odd."""
+    if block is None:
+        return np.zeros(len(seen), bool), np.zeros(len(seen), bool)
     values, labels, decoded = block
     done = decoded & np.isfinite(labels).all(1)
     which = np.flatnonzero(done)
@@ -166,13 +171,17 @@ def _see_block(seen: Survey, block: Block, spec: DataSpecification) -> NDArray[n
     seen.shape[which] = 1, matrix.row_count, matrix.col_count
     seen.digest[which] = [_digest(row.tobytes()) for row in values[which]]
     _see_labels(seen, which, labels[which])
-    return done
+    if len(which):
+        seen.see_columns(Column.of(values[which]))
+    return done, done & np.isinf(values).any(1)
 
 
 def _see_record(
-    seen: Survey, at: int, example: Example, spec: DataSpecification
-) -> NDArray[np.float32] | None:
-    """Note one example; the decoded tensor where there is one worth looking at."""
+    seen: Survey, at: int, example: Example, spec: DataSpecification, noted: bool
+) -> NDArray[np.float32]:
+    """Note one example if it is not ``noted``; its numbers, of which pictures have none."""
+    if noted:
+        return decode_tensor(example, spec)
     labels = decode_labels(example, spec.output_dim)
     if not np.isfinite(labels).all():
         raise BundleError(
@@ -195,20 +204,22 @@ def _see_labels(seen: Survey, which: NDArray[np.intp], labels: NDArray[np.float3
 
 def _see_content(
     seen: Survey, at: int, example: Example, spec: DataSpecification
-) -> NDArray[np.float32] | None:
-    """Note digest and shape; the decoded tensor where there is one worth looking at."""
+) -> NDArray[np.float32]:
+    """Note digest and shape."""
     matrix = spec.matrix_spec[0]
     if matrix.format is Format.COMPRESSED:
         animated = spec.sequence_size != 1
-        probes = [probe_image(data, matrix.channels, animated) for data in example.compressed]
-        sizes = {(probe.height, probe.width) for probe in probes}
-        if len(sizes) != 1:
+        probes: list[Probe] = []
+        for data in example.compressed:
+            probes.append(probe_image(data, matrix.channels, animated))
+            frames = sum(probe.frames for probe in probes) + len(example.compressed) - len(probes)
+            _require_room(frames, probes[0], matrix.channels or 3)
+        if len({(probe.height, probe.width) for probe in probes}) != 1:
             raise frames_differ(len(probes))
-        seen.shape[at] = sum(probe.frames for probe in probes), *sizes.pop()
-        _require_room(seen.shape[at].tolist(), matrix.channels or 3)
+        seen.shape[at] = frames, probes[0].height, probes[0].width
         seen.digest[at] = _digest(*example.compressed)
         seen.near[at] = _look(probes[len(probes) // 2].thumbnail)
-        return None
+        return _PICTURE
     tensor = decode_tensor(example, spec)
     seen.shape[at] = tensor.shape[:3]
     if matrix.format is Format.SPARSE:
@@ -217,8 +228,8 @@ def _see_content(
     return tensor
 
 
-def _require_room(shape: list[int], channels: int) -> None:
-    size = math.prod(shape) * channels * 4
+def _require_room(frames: int, frame: Probe, channels: int) -> None:
+    size = 4 * frames * frame.height * frame.width * channels
     if size > MAX_EXAMPLE_BYTES:
         raise BundleError(
             "example-too-large",

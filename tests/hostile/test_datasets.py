@@ -15,7 +15,7 @@ from .cases import BROKEN, ODD, Broken, Odd
 # pytest takes back the filter that autodl.images sets
 pytestmark = pytest.mark.filterwarnings("ignore::PIL.Image.DecompressionBombWarning")
 
-MAX_SECONDS = 5
+MAX_CPU_SECONDS = 5  # of one check; a hang meets the time limit of the test itself
 MAX_BYTES = 300 << 20  # resident, of a process that checks them all
 
 assert all((broken_layouts, broken_records, odd))  # importing them registers their cases
@@ -29,9 +29,9 @@ def test_the_corpus_is_large_enough() -> None:
 @pytest.mark.parametrize("case", BROKEN, ids=lambda case: case.make.__name__)
 def test_a_broken_dataset_is_found_with_its_place(case: Broken, tmp_path: Path) -> None:
     case.make(tmp_path)
-    started = time.monotonic()
+    started = time.process_time()
     report = check(tmp_path)
-    assert time.monotonic() - started < MAX_SECONDS
+    assert time.process_time() - started < MAX_CPU_SECONDS
     errors = [finding for finding in report.findings if finding.severity == "error"]
     assert case.code in [finding.code for finding in errors], report.findings
     finding = next(finding for finding in errors if finding.code == case.code)

@@ -260,10 +260,10 @@ LIMITS = UnpackLimits(
 def test_a_bad_archive_is_refused(name: str, code: str, make: Bytes, tmp_path: Path) -> None:
     source = tmp_path / f"{name}.zip"
     source.write_bytes(make())
-    started = time.monotonic()
+    started = time.process_time()
     with pytest.raises(BundleError) as caught:
         unpack_zip(source, tmp_path / "in/target", LIMITS)
-    assert time.monotonic() - started < 5
+    assert time.process_time() - started < 5
     assert caught.value.code == code
     assert caught.value.hint
     inside = {path for path in tmp_path.rglob("*") if path.is_file()} - {source}
