@@ -1,12 +1,10 @@
 """Self-confinement: a process gives up files, network and privileges before it touches a byte.
 
-    python -I -S confine.py PLAN COMMAND...
-
 No privilege is needed and none is left: Landlock for files, signals and TCP, a seccomp filter for
-sockets and the kernel's riskier doors, all capabilities dropped. The command is then executed in
-place, so that every thread and child of it is held. This file runs as a script of its own and
-imports the standard library only; ``Plan`` is what it is told. Linux on x86-64 or ARM64; where the
-kernel lacks a part, ``strength`` says so and the rest still holds.
+sockets and the kernel's riskier doors, all capabilities dropped. It must have one thread then, for
+only what it starts later is held too; so ``autodl/keeper.py`` does it right before it executes a
+command. Linux on x86-64 or ARM64; where the kernel lacks a part, ``strength`` says so and the rest
+still holds.
 
 What is not held here, and is the outer wall's matter: Unix sockets that are reachable by a path,
 and the use of the processor.
@@ -24,7 +22,9 @@ import signal
 import stat
 import struct
 import sys
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
+from pathlib import Path
 
 # landlock.h: rights by bit, and those that a file, not a folder, can have
 EXECUTE, WRITE_FILE, READ_FILE, READ_DIR = 1 << 0, 1 << 1, 1 << 2, 1 << 3
@@ -36,6 +36,7 @@ READING = EXECUTE | READ_FILE | READ_DIR
 FS_RIGHTS = (13, 14, 15, 15, 16)
 NET_RIGHTS, NET_ABI = 0b11, 4  # binding and connecting TCP
 SCOPES, SCOPE_ABI = 0b11, 6  # abstract Unix sockets, and signals to processes outside
+SIGNAL_SCOPE = 0b10
 
 # The same numbers on both machines: landlock_*. By machine: the seccomp filter's.
 LANDLOCK_CREATE, LANDLOCK_ADD, LANDLOCK_RESTRICT = 444, 445, 446
@@ -64,7 +65,8 @@ DENIED = (
 X32 = 0x40000000  # a second set of system calls on x86-64
 CLONE_NEW_NAMESPACE = 0x7E020080
 
-PR_SET_PDEATHSIG, PR_CAPBSET_DROP, PR_SET_NO_NEW_PRIVS, PR_SET_SECCOMP = 1, 24, 38, 22
+PR_SET_PDEATHSIG, PR_SET_SECCOMP, PR_CAPBSET_DROP = 1, 22, 24
+PR_SET_CHILD_SUBREAPER, PR_SET_NO_NEW_PRIVS = 36, 38
 SECCOMP_GET_ACTION_AVAIL, SECCOMP_MODE_FILTER = 2, 2
 RET_ALLOW, RET_ERRNO = 0x7FFF0000, 0x00050000
 LOAD, JUMP_EQUAL, JUMP_AT_LEAST, JUMP_ANY_BIT, RETURN = 0x20, 0x15, 0x35, 0x45, 0x06
@@ -107,8 +109,14 @@ class Plan:
     strength: Strength
 
     def command(self, command: list[str]) -> list[str]:
-        """Return the command that runs ``command`` under this plan."""
-        return [sys.executable, "-I", "-S", __file__, json.dumps(asdict(self)), *command]
+        """Return the command that runs ``command`` under this plan, in a keeper's hands."""
+        return [sys.executable, "-P", "-m", "autodl.keeper", json.dumps(asdict(self)), *command]
+
+    @classmethod
+    def from_json(cls, text: str) -> Plan:
+        """Read what ``command`` wrote."""
+        values = json.loads(text)
+        return cls(**(values | {"strength": Strength(**values["strength"])}))
 
 
 def strength() -> Strength:
@@ -122,6 +130,36 @@ def strength() -> Strength:
     return Strength(max(abi, 0), filters == 0)
 
 
+def make_plan(
+    read: Iterable[Path], write: Iterable[Path], file_bytes: int, with_gpu: bool = False
+) -> Plan:
+    """Allow Python, the system's libraries and this room, and of all data only what is named."""
+    ours = (Path(sys.prefix), Path(sys.base_prefix), Path(__file__).parent)
+    gpus = map(str, sorted(Path("/dev").glob("nvidia*")))
+    return Plan(
+        read=(*SYSTEM, *(str(path.resolve()) for path in (*ours, *read))),
+        write=(SHARED_MEMORY, *(str(path.resolve()) for path in write)),
+        devices=(*DEVICES, *(gpus if with_gpu else ())),
+        file_bytes=file_bytes,
+        strength=strength(),
+    )
+
+
+def become_subreaper() -> None:
+    """Make orphans among this process's descendants its children (Linux; elsewhere nothing)."""
+    if sys.platform == "linux":
+        _check(_libc.prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0), "prctl")
+
+
+def scope_signals(strength: Strength) -> bool:
+    """Let this process signal nobody but what it starts from now on; False if it cannot."""
+    if strength.landlock_abi < SCOPE_ABI:
+        return False
+    _check(_libc.prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), "prctl")
+    _restrict_self(_make_ruleset(struct.pack("=QQQ", 0, 0, SIGNAL_SCOPE)))
+    return True
+
+
 def confine(plan: Plan) -> None:
     """Hold this process, which must have one thread, to the plan. OSError if that fails."""
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
@@ -129,8 +167,7 @@ def confine(plan: Plan) -> None:
     os.nice(NICENESS)
     if sys.platform != "linux":
         return
-    with open("/proc/self/oom_score_adj", "w") as file:  # noqa: PTH123 pathlib costs a start 5 ms
-        file.write("1000")  # where memory runs out, this process goes first
+    Path("/proc/self/oom_score_adj").write_text("1000")  # where memory runs out, it goes first
     _check(_libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0), "prctl")
     _check(_libc.prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), "prctl")
     if plan.strength.landlock_abi:
@@ -144,20 +181,25 @@ def confine(plan: Plan) -> None:
 def _restrict_files(plan: Plan) -> None:
     abi = plan.strength.landlock_abi
     rights = (1 << FS_RIGHTS[min(abi, len(FS_RIGHTS)) - 1]) - 1
-    attributes = struct.pack(
-        "=QQQ",
-        rights,
-        NET_RIGHTS if abi >= NET_ABI else 0,
-        SCOPES if abi >= SCOPE_ABI else 0,
-    )
-    size = 24 if abi >= SCOPE_ABI else 16 if abi >= NET_ABI else 8
-    ruleset = _libc.syscall(LANDLOCK_CREATE, attributes, ctypes.c_size_t(size), 0)
-    _check(ruleset, "landlock_create_ruleset")
+    attributes = struct.pack("=QQQ", rights, NET_RIGHTS, SCOPES)
+    size = 24 if abi >= SCOPE_ABI else 16 if abi >= NET_ABI else 8  # as much as this ABI knows
+    ruleset = _make_ruleset(attributes[:size])
     writing = READING | rights & ~(MAKE_DEVICE | IOCTL_DEV)
     devices = READ_FILE | WRITE_FILE | READ_DIR | IOCTL_DEV
     for paths, wanted in ((plan.read, READING), (plan.write, writing), (plan.devices, devices)):
         for path in paths:
             _allow(ruleset, path, wanted & rights)
+    _restrict_self(ruleset)
+
+
+def _make_ruleset(attributes: bytes) -> int:
+    size = ctypes.c_size_t(len(attributes))
+    ruleset: int = _libc.syscall(LANDLOCK_CREATE, attributes, size, 0)
+    _check(ruleset, "landlock_create_ruleset")
+    return ruleset
+
+
+def _restrict_self(ruleset: int) -> None:
     _check(_libc.syscall(LANDLOCK_RESTRICT, ruleset, 0), "landlock_restrict_self")
     os.close(ruleset)
 
@@ -212,19 +254,3 @@ def _check(result: int, call: str) -> None:
     if result < 0:
         number = ctypes.get_errno()
         raise OSError(number, f"{call}: {os.strerror(number)}")
-
-
-def main() -> None:
-    """Confine this process, then become the command."""
-    values = json.loads(sys.argv[1])
-    plan = Plan(**(values | {"strength": Strength(**values["strength"])}))
-    try:
-        confine(plan)
-        os.execv(sys.argv[2], sys.argv[2:])  # noqa: S606 that is what this program is for
-    except OSError as error:
-        sys.stderr.write(f"confinement failed: {error}\n")
-        sys.exit(FAILED)
-
-
-if __name__ == "__main__":
-    main()

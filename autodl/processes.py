@@ -1,13 +1,14 @@
-"""The process tree of one solution: find it whole, measure it, end it.
+"""The process tree of one solution: measure it whole, end it whole.
 
-A solution may fork, start sessions of its own and let its parents die. On Linux this process makes
-itself a subreaper, so that orphans become its children instead of escaping; whoever uses a
-``ProcessTree`` therefore starts no other children while it lives.
+A solution may fork, start sessions of its own and let its parents die. Its keeper
+(``autodl/keeper.py``) holds them all and ends them at a word; where the kernel gives the keeper no
+such hold, they are searched and killed from here. On Linux this process too makes itself a
+subreaper, so that orphans of a lost keeper become its children: whoever uses a ``ProcessTree``
+starts no other children while it lives.
 """
 
 from __future__ import annotations
 
-import ctypes
 import os
 import signal
 import stat
@@ -15,77 +16,93 @@ import subprocess
 import sys
 import threading
 import time
-from collections import deque
-from collections.abc import Callable
+from collections import defaultdict, deque
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
-from typing import BinaryIO, cast
+from typing import BinaryIO, NamedTuple, cast
 
 import psutil
 
+from autodl.confine import become_subreaper
 from autodl.untrusted import write_over
 
-PR_SET_CHILD_SUBREAPER = 36
 KILL_SECONDS = 10.0  # how long a fork bomb may hold out
-CROWD = 64  # more processes than this may be a bomb that grows while it is asked to end
-POLL_SECONDS = 0.05
+POLL_SECONDS = 0.02
+SAMPLE, MEASURE_SECONDS = 16, 0.3  # how far shared memory is measured, which takes long
+CROWD = 64  # more processes than this are not asked to end, for they may be a bomb
+PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
+
+
+class Member(NamedTuple):
+    """One process as a look found it; ``pid`` and ``start`` together are never used again."""
+
+    pid: int
+    start: float
+    parent: int
+    threads: int
+    resident_bytes: int
 
 
 class ProcessTree:
-    """All descendants of this process that are not older than the tree; ``root`` is the first."""
+    """The descendants of this process that are not older than the tree, nor of those that are."""
 
     root: subprocess.Popen[bytes]
 
     def __init__(self) -> None:
-        self._this = psutil.Process()
-        self._others = set(self._this.children(recursive=True))
-        if sys.platform == "linux":
-            ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+        become_subreaper()
+        self._count = 0
+        self._others = {(p.pid, p.start) for p in _scan() if p.parent == os.getpid()}
 
     def start(self, command: list[str], env: dict[str, str], cwd: Path) -> BinaryIO:
-        """Start the root in a session of its own, without input; return the pipe of its output."""
+        """Start the root, a keeper, in a session of its own; return the pipe of its output."""
         self.root = subprocess.Popen(
             command,
-            stdin=subprocess.DEVNULL,
+            stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             start_new_session=True,
             env=env,
             cwd=cwd,
         )
-        assert self.root.stdout is not None
         return cast("BinaryIO", self.root.stdout)
 
-    def members(self) -> list[psutil.Process]:
-        """The processes alive now; the dead among our orphans are reaped on the way."""
-        alive = []
-        for process in set(self._this.children(recursive=True)) - self._others:
-            try:
-                # a leader that is a zombie while its threads run is as alive as any
-                if process.status() == psutil.STATUS_ZOMBIE and process.num_threads() <= 1:
-                    self._reap(process)
-                else:
-                    alive.append(process)
-            except psutil.NoSuchProcess:
-                continue
+    def members(self) -> list[Member]:
+        """The living processes of the tree, the keeper among them."""
+        children = defaultdict(list)
+        for process in _scan():
+            children[process.parent].append(process)
+        found: list[Member] = []
+        parents = deque([os.getpid()])
+        while parents:
+            for process in children.pop(parents.popleft(), ()):
+                if (process.pid, process.start) not in self._others:
+                    parents.append(process.pid)
+                    found.append(process)
+        alive = [process for process in found if process.threads or self._reap(process)]
+        self._count = len(alive)
         return alive
 
-    def memory_bytes(self, members: list[psutil.Process], limit_bytes: int | None = None) -> int:
+    def memory_bytes(self, members: list[Member], limit_bytes: int | None = None) -> int:
         """Return resident memory of the tree in bytes.
 
-        The plain sum counts shared pages once per process; where that sum is over the limit,
-        the slower proportional sizes (PSS) are summed instead.
+        The plain sum counts shared pages once per process. Where that sum is over the limit, it is
+        scaled by the share of proportional (PSS) in resident size that the largest members have.
         """
-        total = _sum(lambda p: int(p.memory_info().rss), members)
-        if limit_bytes is not None and total > limit_bytes and len(members) > 1:
-            return _sum(lambda p: int(p.memory_full_info().pss), members)
-        return total
+        total = sum(process.resident_bytes for process in members)
+        if limit_bytes is None or total <= limit_bytes or len(members) == 1:
+            return total
+        resident = proportional = 0
+        deadline = time.monotonic() + MEASURE_SECONDS
+        for process in sorted(members, key=lambda p: p.resident_bytes)[: -SAMPLE - 1 : -1]:
+            with suppress(psutil.Error):
+                proportional += int(psutil.Process(process.pid).memory_full_info().pss)
+                resident += process.resident_bytes
+            if time.monotonic() > deadline:
+                break
+        return total * proportional // resident if resident else total
 
-    def threads(self, members: list[psutil.Process]) -> int:
-        """Number of threads in the tree."""
-        return _sum(lambda p: p.num_threads(), members)
-
-    def unlinked_bytes(self, members: list[psutil.Process]) -> int:
+    def unlinked_bytes(self, members: list[Member]) -> int:
         """Bytes of files without a name that the tree holds open: removed ones, and memory files.
 
         They take disk or memory, and neither a folder's size nor a process's tells of them.
@@ -101,55 +118,65 @@ class ProcessTree:
         return sum(sizes.values())
 
     def end(self, grace_seconds: float) -> int | None:
-        """Ask all members to end, then kill them; return the root's exit code (as Popen's).
+        """Ask members to end, then kill them; return the command's exit code (as Popen's).
 
         None if some are left, which only the kernel can hold so fast.
-
-        A crowd is not asked. All are stopped before the first is killed, so that none can fork
-        meanwhile.
         """
-        members = self.members()
-        _signal_all(members, signal.SIGTERM)
-        deadline = time.monotonic() + grace_seconds
-        while 0 < len(members) <= CROWD and time.monotonic() < deadline:
-            time.sleep(POLL_SECONDS)
-            members = self.members()
+        control = cast("BinaryIO", self.root.stdin)
+        if self._count <= CROWD:  # as last seen: a look takes seconds in the middle of a bomb
+            with suppress(BrokenPipeError, subprocess.TimeoutExpired):
+                control.write(b"T")
+                control.flush()
+                self.root.wait(grace_seconds)
+        with suppress(BrokenPipeError):
+            control.close()
+        with suppress(subprocess.TimeoutExpired):
+            self.root.wait(KILL_SECONDS)
         deadline = time.monotonic() + KILL_SECONDS
-        while members and time.monotonic() < deadline:
-            stopped: set[psutil.Process] = set()
-            while fresh := set(members) - stopped:
-                _signal_all(list(fresh), signal.SIGSTOP)
-                stopped |= fresh
-                members = self.members()
-                if time.monotonic() > deadline:
-                    break
-            _signal_all(list(stopped), signal.SIGKILL)
+        while (members := self.members()) and time.monotonic() < deadline:
+            _signal_all(members, signal.SIGSTOP)  # who is stopped cannot fork
+            _signal_all([*members, *self.members()], signal.SIGKILL)
             time.sleep(POLL_SECONDS)
-            members = self.members()
         return None if members else self.root.wait()
 
-    def _reap(self, process: psutil.Process) -> None:
-        if process.pid == self.root.pid:
-            return  # its `Popen` collects it, and with it the exit code
-        with suppress(ChildProcessError):  # its own parent lives and has to collect it
-            os.waitpid(process.pid, os.WNOHANG)
+    def _reap(self, process: Member) -> bool:
+        """Collect a dead orphan; the root is its `Popen`'s to collect."""
+        if process.pid != self.root.pid:
+            with suppress(ChildProcessError):  # its own parent lives and has to collect it
+                os.waitpid(process.pid, os.WNOHANG)
+        return False
 
 
-def _signal_all(processes: list[psutil.Process], number: signal.Signals) -> None:
+def _scan() -> Iterator[Member]:
+    """All processes of the machine; the dead have no threads, but a parent yet to collect them."""
+    if sys.platform != "linux":
+        yield from _scan_with_psutil()
+        return
+    for name in os.listdir("/proc"):  # noqa: PTH208 a thousand processes a look
+        if name.isdigit():
+            with suppress(OSError), open(f"/proc/{name}/stat", "rb") as file:  # noqa: PTH123
+                fields = file.read().rpartition(b")")[2].split()
+                threads, resident = int(fields[17]), int(fields[21]) * PAGE_BYTES
+                # a leader that is a zombie while its threads run is as alive as any
+                is_dead = fields[0] in b"ZX" and threads <= 1
+                start, parent = float(fields[19]), int(fields[1])
+                yield Member(int(name), start, parent, 0 if is_dead else threads, resident)
+
+
+def _scan_with_psutil() -> Iterator[Member]:
+    wanted = ["create_time", "ppid", "status", "num_threads", "memory_info"]
+    for process in psutil.process_iter(wanted):
+        found = process.info
+        is_dead = found["status"] == psutil.STATUS_ZOMBIE
+        threads = 0 if is_dead else found["num_threads"] or 1
+        resident = found["memory_info"].rss if found["memory_info"] else 0
+        yield Member(process.pid, found["create_time"], found["ppid"], threads, resident)
+
+
+def _signal_all(processes: Iterable[Member], number: signal.Signals) -> None:
     for process in processes:
-        try:
-            process.send_signal(number)
-        except (psutil.NoSuchProcess, psutil.AccessDenied):
-            continue
-
-
-def _sum(measure: Callable[[psutil.Process], int], processes: list[psutil.Process]) -> int:
-    """Add up a measure; a process that is gone, or not ours to look at, counts nothing."""
-    total = 0
-    for process in processes:
-        with suppress(psutil.Error):
-            total += measure(process)
-    return total
+        with suppress(ProcessLookupError, PermissionError):
+            os.kill(process.pid, number)
 
 
 class BoundedLog(threading.Thread):

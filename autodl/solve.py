@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -29,6 +30,7 @@ POLL_SECONDS = 0.05
 MEASURE_SECONDS = 0.25
 DISK_SECONDS = 1.0
 GRACE_SECONDS = 2.0  # between TERM and KILL
+JOIN_SECONDS = 5.0  # for a measurement under way
 ALARM_SECONDS = 5.0  # what ingestion's own alarm gets before we end a construction
 SOLVE_NAME, LOG_NAME, SCRATCH_NAME = "solve.json", "log.txt", "scratch"
 
@@ -76,7 +78,12 @@ def solve(
     output.mkdir(parents=True, exist_ok=True)
     supervisor = _Supervisor(output, budget_seconds, construction_seconds, limits)
     with _scratch(output) as scratch:
-        plan = _plan(public, solution, output, gpu, limits)
+        plan = confine.make_plan(
+            read=(public, solution),
+            write=(output,),
+            file_bytes=limits.disk_bytes,
+            with_gpu=gpu is not None,
+        )
         command = [sys.executable, "-P", "-m", "autodl.ingest"]
         command += ["--dataset", str(public.absolute())]
         command += ["--solution", str(_private_view(solution, scratch))]
@@ -101,21 +108,6 @@ def _scratch(output: Path) -> Iterator[Path]:
         remove_tree(scratch)
 
 
-def _plan(
-    public: Path, solution: Path, output: Path, gpu: str | None, limits: Limits
-) -> confine.Plan:
-    """The solution reads programs, the public data and itself; it writes its output."""
-    ours = (sys.prefix, sys.base_prefix, Path(__file__).parent, public, solution)
-    gpus = [] if gpu is None else sorted(Path("/dev").glob("nvidia*"))
-    return confine.Plan(
-        read=(*confine.SYSTEM, *(str(Path(path).resolve()) for path in ours)),
-        write=(str(output.resolve()), confine.SHARED_MEMORY),
-        devices=(*confine.DEVICES, *map(str, gpus)),
-        file_bytes=limits.disk_bytes,
-        strength=confine.strength(),
-    )
-
-
 def _private_view(solution: Path, scratch: Path) -> Path:
     """Link to the solution from a folder of its own, for Python lists a package's parent."""
     view = scratch / "solution"
@@ -138,8 +130,53 @@ def _environment(scratch: Path, gpu: str | None) -> dict[str, str]:
     }
 
 
+class _Meter(threading.Thread):
+    """Measures what the solution uses; ``breach`` names the first limit that it passed.
+
+    In a thread of its own, for measuring can take seconds in the middle of a fork bomb, and the
+    clock must not wait for it.
+    """
+
+    def __init__(self, tree: ProcessTree, output: Path, limits: Limits) -> None:
+        super().__init__(name="meter", daemon=True)
+        self.breach: End | None = None
+        self.peak_bytes = 0
+        self._tree = tree
+        self._output = output
+        self._limits = limits
+        self._over = threading.Event()
+
+    def run(self) -> None:
+        """Measure until a limit is passed or ``stop`` is called."""
+        disk_at = time.monotonic()
+        while self.breach is None:
+            self.breach = self._measure()
+            if self.breach is None and time.monotonic() >= disk_at:
+                disk_at = time.monotonic() + DISK_SECONDS
+                if takes_more(self._output, self._limits.disk_bytes, MAX_FILES):
+                    self.breach = "disk_full"
+            if self._over.wait(MEASURE_SECONDS):
+                return
+
+    def stop(self) -> None:
+        """Measure no more."""
+        self._over.set()
+
+    def _measure(self) -> End | None:
+        members = self._tree.members()
+        limits, tree = self._limits, self._tree
+        if len(members) > limits.processes or sum(p.threads for p in members) > limits.threads:
+            return "too_many_processes"
+        used = tree.memory_bytes(members, limits.memory_bytes)
+        self.peak_bytes = max(self.peak_bytes, used)
+        unlinked = tree.unlinked_bytes(members)
+        if limits.memory_bytes is not None and max(used, unlinked) > limits.memory_bytes:
+            return "out_of_memory"
+        return "disk_full" if unlinked > limits.disk_bytes else None
+
+
 class _Supervisor:
-    """Watches one ingestion: its clocks, its memory, its disk, its processes."""
+    """Holds one ingestion to its clocks and limits, and tells how it ended."""
 
     def __init__(
         self, output: Path, budget_seconds: float, construction_seconds: float, limits: Limits
@@ -149,10 +186,10 @@ class _Supervisor:
         self._construction_seconds = construction_seconds
         self._limits = limits
         self._tree = ProcessTree()
+        self._meter = _Meter(self._tree, output, limits)
         self._launched = 0.0
         self._not_started = 0.0  # when we last looked and saw no start
         self._started: float | None = None
-        self._peak_bytes = 0
 
     def supervise(self, command: list[str], env: dict[str, str], cwd: Path) -> Outcome:
         """Run the command to its end, or to ours."""
@@ -160,12 +197,15 @@ class _Supervisor:
         pipe = self._tree.start(command, env, cwd)
         log = BoundedLog(pipe, self._output / LOG_NAME, self._limits.log_bytes)
         log.start()
+        self._meter.start()
         breach: End | None = None
         try:
             breach = self._watch()
         finally:  # also when we are interrupted ourselves
+            self._meter.stop()
             exit_code = self._tree.end(GRACE_SECONDS if breach is not None else 0.0)
             ended = time.monotonic()
+            self._meter.join(JOIN_SECONDS)
             log.close()
             pipe.close()
         self._look_for_start(self._not_started)  # it may have come and gone between two looks
@@ -173,20 +213,11 @@ class _Supervisor:
 
     def _watch(self) -> End | None:
         """Return the limit that was reached, or None when the ingestion ended by itself."""
-        measure_at = disk_at = self._launched
         while self._tree.root.poll() is None:
             now = time.monotonic()
             self._look_for_start(now)
-            if (over := self._time_over(now)) is not None:
-                return over
-            if now >= measure_at:
-                measure_at = now + MEASURE_SECONDS
-                if (over := self._measure()) is not None:
-                    return over
-            if now >= disk_at:
-                disk_at = now + DISK_SECONDS
-                if takes_more(self._output, self._limits.disk_bytes, MAX_FILES):
-                    return "disk_full"
+            if (breach := self._time_over(now) or self._meter.breach) is not None:
+                return breach
             time.sleep(POLL_SECONDS)
         return None
 
@@ -202,20 +233,8 @@ class _Supervisor:
         allowed = self._construction_seconds + ALARM_SECONDS
         return "construction_timeout" if now >= self._launched + allowed else None
 
-    def _measure(self) -> End | None:
-        members = self._tree.members()
-        limits, tree = self._limits, self._tree
-        if len(members) > limits.processes or tree.threads(members) > limits.threads:
-            return "too_many_processes"
-        used = tree.memory_bytes(members, limits.memory_bytes)
-        self._peak_bytes = max(self._peak_bytes, used)
-        unlinked = tree.unlinked_bytes(members)
-        if limits.memory_bytes is not None and max(used, unlinked) > limits.memory_bytes:
-            return "out_of_memory"
-        return "disk_full" if unlinked > limits.disk_bytes else None
-
     def _outcome(self, breach: End | None, exit_code: int | None, ended: float) -> Outcome:
-        evidence = Evidence(breach, exit_code, self._peak_bytes, self._limits)
+        evidence = Evidence(breach, exit_code, self._meter.peak_bytes, self._limits)
         end, error = judge(evidence, self._output)
         start = read_start(self._output / "start.txt")
         stamps = {} if start is None else start.relative()
@@ -228,5 +247,5 @@ class _Supervisor:
             construction_seconds=started - self._launched,
             first_prediction_seconds=stamps.get(0),
             predictions=len(stamps),
-            peak_rss_bytes=self._peak_bytes,
+            peak_rss_bytes=self._meter.peak_bytes,
         )

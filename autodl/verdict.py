@@ -88,6 +88,12 @@ def judge(evidence: Evidence, output: Path) -> tuple[End, AutoDLError | None]:
             "the solution's processes could not be ended.",
             hint="They wait for a device or a disk; restart the machine if they stay.",
         )
+    if evidence.exit_code == confine.FAILED:
+        return "platform_error", PlatformError(
+            "confinement-failed",
+            "the solution could not be confined as this machine promises.",
+            hint="The log names the step that failed.",
+        )
     if evidence.breach is not None:
         return evidence.breach, _explain_breach(evidence)
     if evidence.exit_code == -signal.SIGKILL:
@@ -100,12 +106,6 @@ def judge(evidence: Evidence, output: Path) -> tuple[End, AutoDLError | None]:
             hint="Native code failed; the last lines of the log may name it.",
         )
     reason = _read_reason(output)
-    if reason is None and evidence.exit_code == confine.FAILED:
-        return "platform_error", PlatformError(
-            "confinement-failed",
-            "the solution could not be confined as this machine promises.",
-            hint="The log names the step that failed.",
-        )
     if reason is None:
         return "solution_error", SolutionError(
             "solution-exited",

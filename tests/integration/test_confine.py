@@ -70,7 +70,9 @@ def confined(code: str, tmp_path: Path, **changes) -> subprocess.CompletedProces
     }
     plan = Plan(**(values | changes))
     command = plan.command([sys.executable, "-I", "-S", "-c", code])
-    return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    return subprocess.run(
+        command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60, check=False
+    )
 
 
 def test_a_file_cannot_grow_beyond_the_disk_limit(tmp_path) -> None:
@@ -105,7 +107,12 @@ assert libc.prctl(22, 2, struct.pack("@HP", len(lines), ctypes.addressof(buffer)
 os.execv({command[0]!r}, {command!r})
 """
     done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False
+        [sys.executable, "-c", code],
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
     )
     assert done.returncode == FAILED
     assert "landlock_create_ruleset" in done.stderr
