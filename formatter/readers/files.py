@@ -11,6 +11,7 @@ Two layouts, each already split (``train/`` and ``test/`` that are laid out so) 
 from __future__ import annotations
 
 import re
+import stat
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -32,9 +33,10 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Place:
-    """A file of the source, and its name in complaints."""
+    """A file of the source, its size in bytes, and its name in complaints."""
 
     path: Path
+    bytes: int
 
     @property
     def name(self) -> str:
@@ -81,7 +83,9 @@ class FileSource(ABC, Generic[T]):
     def read(self, rows: Sequence[int]) -> Iterator[Example]:
         """See ``Source``; files are loaded by several threads."""
         places = (self.places[number] for number in rows)
-        for loaded in map_in_order(self.load_place, places, self.options.jobs):
+        for loaded in map_in_order(
+            self.load_place, places, lambda place: place.bytes, self.options.jobs
+        ):
             yield self.encode(loaded)
 
     @abstractmethod
@@ -99,7 +103,7 @@ class FileSource(ABC, Generic[T]):
     def load_place(self, place: Place) -> T:
         """``load``, with the file's name in every complaint."""
         try:
-            if not place.path.stat().st_size:
+            if not place.bytes:
                 raise BundleError("source-file-empty", "The file is empty.")
             return self.load(place.path)
         except BundleError as error:
@@ -145,16 +149,16 @@ class FileSource(ABC, Generic[T]):
 
     def _add_classes(self, folder: Path, subset: Subset | None) -> None:
         for label in class_folders(folder, subset is None):
-            for file in self._files(label):
-                self.places.append(Place(file))
-                self.rows.append(Row(f"{label.name}/{file.name}", (label.name,), subset))
+            for place in self._files(label):
+                self.places.append(place)
+                self.rows.append(Row(f"{label.name}/{place.path.name}", (label.name,), subset))
 
     def _add_unlabelled(self, folder: Path) -> None:
         path = folder / FILES_NAME
         if not path.is_file():
-            for file in self._files(folder):
-                self.places.append(Place(file))
-                self.rows.append(Row(file.name, (), "unlabelled"))
+            for place in self._files(folder):
+                self.places.append(place)
+                self.rows.append(Row(place.path.name, (), "unlabelled"))
             return
         seen: set[str] = set()
         lines = read_csv_rows(path)
@@ -184,8 +188,8 @@ class FileSource(ABC, Generic[T]):
                 line=line,
             )
         seen.add(name)
-        path = folder / relative
-        if not path.is_file():
+        place = _find_file(folder / relative)
+        if place is None:
             raise BundleError(
                 "source-file-missing",
                 f"There is no file {name}.",
@@ -193,11 +197,20 @@ class FileSource(ABC, Generic[T]):
                 file=where,
                 line=line,
             )
-        self.places.append(Place(path))
+        self.places.append(place)
 
-    def _files(self, folder: Path) -> list[Path]:
-        found = (p for p in folder.iterdir() if p.suffix.lower() in self.suffixes and p.is_file())
-        return sorted(found, key=lambda path: natural_key(path.name))
+    def _files(self, folder: Path) -> list[Place]:
+        paths = (path for path in folder.iterdir() if path.suffix.lower() in self.suffixes)
+        found = (place for place in map(_find_file, paths) if place is not None)
+        return sorted(found, key=lambda place: natural_key(place.path.name))
+
+
+def _find_file(path: Path) -> Place | None:
+    try:
+        status = path.stat()
+    except (OSError, ValueError):  # not there, or a name that no file can have
+        return None
+    return Place(path, status.st_size) if stat.S_ISREG(status.st_mode) else None
 
 
 def sort_labels(names: set[str]) -> list[str]:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import io
+import struct
 from pathlib import Path
 from typing import NamedTuple
 
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from autodl.errors import BundleError
-from autodl.images import probe_image
+from autodl.images import MAX_PIXELS
 from autodl.metadata import Format, MatrixSpec
 from autodl.records import Example
 from formatter.readers.files import FileSource
@@ -18,6 +19,8 @@ from formatter.source import Options, Shape
 KEPT_FORMATS = {"JPEG", "PNG"}  # what every reader of the format decodes
 GREY_MODES = ("1", "L", "LA", "I", "I;16", "F")
 JPEG_QUALITY = 95
+# What Pillow's plugins raise on broken files, besides OSError and struct.error.
+BROKEN = (SyntaxError, ValueError, TypeError, IndexError, EOFError, OverflowError)
 
 
 class Picture(NamedTuple):
@@ -40,15 +43,16 @@ class ImageSource(FileSource[Picture]):
         self._colour = False
 
     def load(self, path: Path) -> Picture:
-        """See ``FileSource``: every byte is decoded once, so that none fails later."""
+        """See ``FileSource``: every byte is read through a decoder, so that none fails later."""
+        data = path.read_bytes()
         try:
-            data, colour = _prepare(path.read_bytes(), self.options.max_side)
+            return _prepare(data, self.options.max_side)
         except UnidentifiedImageError as error:
             raise BundleError("image-unreadable", "This is no image of a known format.") from error
-        except (SyntaxError, ValueError, Image.DecompressionBombError) as error:
+        except Image.DecompressionBombError as error:
+            raise BundleError("image-too-large", f"The image is too large: {error}") from error
+        except (*BROKEN, OSError, struct.error) as error:
             raise BundleError("image-unreadable", f"The image is damaged: {error}.") from error
-        probe = probe_image(data, 3)
-        return Picture(data, (probe.height, probe.width), colour)
 
     def encode(self, loaded: Picture) -> Example:
         """See ``FileSource``: an image is one frame."""
@@ -71,17 +75,22 @@ class ImageSource(FileSource[Picture]):
         )
 
 
-def _prepare(data: bytes, max_side: int | None) -> tuple[bytes, bool]:
+def _prepare(data: bytes, max_side: int | None) -> Picture:
     """The bytes as they are where they may stay so; otherwise encoded anew, upright."""
     with Image.open(io.BytesIO(data)) as image:
         colour = image.mode not in GREY_MODES
-        large = max_side is not None and max(image.size) > max_side
-        if image.format in KEPT_FORMATS and not large:
-            return data, colour
+        size = image.height, image.width
+        if size[0] * size[1] > MAX_PIXELS:
+            raise Image.DecompressionBombError(f"it has {image.width} x {image.height} pixels")
+        small = max_side is None or max(size) <= max_side
+        if image.format in KEPT_FORMATS and small:
+            image.draft("L", (1, 1))  # a JPEG's bytes are all read, but hardly any pixel is made
+            image.load()
+            return Picture(data, size, colour)
         kind = "JPEG" if image.format == "JPEG" else "PNG"
         upright = ImageOps.exif_transpose(image).convert("RGB" if colour else "L")
-    if max_side is not None and large:
+    if max_side is not None and not small:
         upright.thumbnail((max_side, max_side), Image.Resampling.LANCZOS)
     out = io.BytesIO()
     upright.save(out, kind, quality=JPEG_QUALITY)
-    return out.getvalue(), colour
+    return Picture(out.getvalue(), (upright.height, upright.width), colour)
