@@ -1,27 +1,24 @@
-"""The web application: the API, the pages, and what every answer carries."""
+"""The web application: the API and the pages, put together."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 import anyio.to_thread
-from fastapi import FastAPI, Request
+from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 from fastapi.staticfiles import StaticFiles
 from sqlalchemy import text
-from starlette.datastructures import MutableHeaders
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from service import errors
 from service.auth import Sessions, ensure_local_token
 from service.context import Context, ContextDep
 from service.db import Database, migrate
+from service.envelope import Envelope
 from service.executors.base import Executor
-from service.models import new_id
 from service.settings import Settings
 from service.storage import open_storage
 from service.submissions import endpoints
@@ -30,20 +27,6 @@ from service.web import pages
 
 TOKEN_FILE = "token"  # noqa: S105 a file's name
 THREADS = 128  # an upload holds one as long as it lasts
-REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{8,64}")
-SECURITY_HEADERS = {
-    "Content-Security-Policy": (
-        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self';"
-        " connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none';"
-        " require-trusted-types-for 'script'; trusted-types autodl"
-    ),
-    "X-Content-Type-Options": "nosniff",
-    "X-Frame-Options": "DENY",
-    "Referrer-Policy": "same-origin",
-    "Cross-Origin-Opener-Policy": "same-origin",
-    "Cross-Origin-Resource-Policy": "same-origin",
-    "Permissions-Policy": "camera=(), geolocation=(), microphone=()",
-}
 
 
 def create_app(settings: Settings, executor: Executor) -> FastAPI:
@@ -76,7 +59,7 @@ def create_app(settings: Settings, executor: Executor) -> FastAPI:
         redirect_slashes=False,
     )
     app.state.context = context
-    app.add_middleware(_Envelope)
+    app.add_middleware(Envelope)
     errors.install(app, pages.render_problem)
     app.include_router(endpoints.router)
     app.include_router(pages.router)
@@ -106,31 +89,6 @@ def report_ready(context: ContextDep) -> dict[str, str]:
         session.execute(text("SELECT 1 FROM submission LIMIT 1"))
     context.storage.exists("uploads/none")
     return {"status": "ready"}
-
-
-class _Envelope:
-    """Gives each request an id, and each answer the id and the security headers."""
-
-    def __init__(self, app: ASGIApp) -> None:
-        self.app = app
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
-            await self.app(scope, receive, send)
-            return
-        given = Request(scope).headers.get("x-request-id", "")
-        request_id = given if REQUEST_ID.fullmatch(given) else new_id()
-        scope.setdefault("state", {})["request_id"] = request_id
-
-        async def send_wrapped(message: Message) -> None:
-            if message["type"] == "http.response.start":
-                headers = MutableHeaders(scope=message)
-                headers["X-Request-ID"] = request_id
-                for name, value in SECURITY_HEADERS.items():
-                    headers.setdefault(name, value)
-            await send(message)
-
-        await self.app(scope, receive, send_wrapped)
 
 
 def _describe_api(app: FastAPI) -> dict[str, Any]:

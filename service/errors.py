@@ -20,6 +20,7 @@ from starlette.requests import ClientDisconnect
 from starlette.routing import Match
 
 from autodl.errors import AutoDLError, BundleError, PlatformError, SolutionError, UsageError
+from service.envelope import get_request_id, make_headers
 from service.log import get_logger
 
 PROBLEM_TYPE = "application/problem+json"
@@ -85,7 +86,7 @@ class Problem:
             "detail": self.detail,
             "instance": request.url.path,
             "code": self.code,
-            "request_id": request.scope.get("state", {}).get("request_id"),
+            "request_id": get_request_id(request),
             **self.extra,
         }
 
@@ -124,7 +125,7 @@ def install(app: FastAPI, render_page: Callable[[Request, Problem], Response]) -
         assert isinstance(error, AutoDLError)
         problem = describe(error)
         if problem.status >= 500:
-            log.error("request.failed", code=error.code, message=error.message)
+            log.error("request.failed", code=error.code, request_id=get_request_id(request))
         return answer(request, problem)
 
     def handle_validation(request: Request, error: Exception) -> Response:
@@ -153,9 +154,11 @@ def install(app: FastAPI, render_page: Callable[[Request, Problem], Response]) -
         )
 
     def handle_unexpected(request: Request, error: Exception) -> Response:
-        log.error("request.crashed", error=type(error).__name__)
+        request_id = get_request_id(request)
+        log.error("request.crashed", error=type(error).__name__, request_id=request_id)
         detail = "The service failed. Please try again, and report it with the request's id."
-        return answer(request, Problem(500, "internal-error", detail))
+        headers = make_headers(request_id)  # this handler answers from outside of the envelope
+        return answer(request, Problem(500, "internal-error", detail, headers=headers))
 
     app.add_exception_handler(AutoDLError, handle_ours)
     app.add_exception_handler(RequestValidationError, handle_validation)

@@ -17,6 +17,7 @@ from autodl.errors import UsageError
 from service import auth
 from service.auth import authenticate, check_same_origin
 from service.context import ContextDep
+from service.envelope import get_request_id
 from service.errors import Problem
 from service.models import Json, Submission
 from service.submissions import paging, receive, repository, results, service
@@ -113,7 +114,7 @@ def render_problem(request: Request, problem: Problem) -> Response:
         problem.status,
         problem=problem,
         hint=problem.extra.get("hint"),
-        request_id=request.scope.get("state", {}).get("request_id"),
+        request_id=get_request_id(request),
     )
     page.headers.update(problem.headers)
     return page

@@ -235,10 +235,13 @@ def test_our_own_fault_is_a_problem_without_a_trace(installation, monkeypatch) -
 
     monkeypatch.setattr("service.submissions.repository.list_submissions", fail)
     answer = installation.http.get("/v1/submissions", headers={"X-Request-ID": "my-request-1"})
-    assert answer.headers["content-type"] == "application/problem+json"
-    assert answer.json()["code"] == "internal-error"
-    assert answer.json()["request_id"] == "my-request-1"
+    assert expect(answer, 500, "internal-error")["request_id"] == "my-request-1"
     assert "secret" not in answer.text
+    assert answer.headers["x-content-type-options"] == "nosniff"
+    page = installation.http.get("/", headers={"Accept": "text/html"})
+    assert page.status_code == 500
+    assert "The service failed." in page.text
+    assert "default-src 'none'" in page.headers["content-security-policy"]
 
 
 def test_a_store_that_fails_is_worth_another_try(installation, monkeypatch) -> None:
