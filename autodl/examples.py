@@ -125,25 +125,54 @@ def decode_labels_only(head: bytes) -> Example | None:
 
 
 def encode_example(example: Example) -> bytes:
-    """Serialise ``example``; equal examples give equal bytes (map keys are sorted)."""
-    message = pb.SequenceExample()
-    context = message.context.feature
+    """Serialise ``example``; equal examples give equal bytes (map keys are sorted).
+
+    Messages are put together from parts that come again and again; protobuf would give the same.
+    """
+    index = tuple(np.asarray(example.label_index, int).tolist())
+    context = _encode_labels(index, np.asarray(example.label_score, "<f4").tobytes())
     if example.id is not None:
-        context["id"].int64_list.value.append(example.id)
-    context["label_index"].int64_list.value.extend(np.asarray(example.label_index, int).tolist())
-    scores = context["label_score"].float_list
-    scores.SetInParent()
-    if len(example.label_score):
-        scores.value.append(np.asarray(example.label_score, "<f4").tobytes())
-    context["label_index"].int64_list.SetInParent()
-    lists = message.feature_lists.feature_list
-    if example.dense is not None:
-        lists[DENSE_KEY] = _encode_dense(example.dense)
+        number = _varint(example.id & _UINT64)
+        context = _ID_HEADS[len(number)] + number + context
+    lists: dict[str, bytes] = {}
     if example.compressed:
         lists[_COMPRESSED] = _encode_frames(example.compressed)
+    if example.dense is not None:
+        lists[DENSE_KEY] = _encode_dense(example.dense)
     if example.sparse is not None:
         _encode_sparse(example.sparse, lists)
-    return bytes(message.SerializeToString(deterministic=True))
+    payload = _field(1, context)
+    if lists:
+        entries = (
+            _field(1, _field(1, key.encode()) + _field(2, lists[key])) for key in sorted(lists)
+        )
+        payload += _field(2, b"".join(entries))
+    return payload
+
+
+_UINT64 = (1 << 64) - 1
+# Entry ``id`` of a context up to its value: Features, key, Feature, Int64List, packed values.
+_ID_HEADS = [
+    bytes((0x0A, size + 10, 0x0A, 2, *b"id", 0x12, size + 4, 0x1A, size + 2, 0x0A, size))
+    for size in range(11)
+]
+
+
+@lru_cache(1 << 16)
+def _encode_labels(index: tuple[int, ...], score: bytes) -> bytes:
+    """The entries of a context that name the labels."""
+    features = pb.Features()
+    features.feature["label_index"].int64_list.value.extend(index)
+    features.feature["label_index"].int64_list.SetInParent()
+    features.feature["label_score"].float_list.SetInParent()
+    if score:
+        features.feature["label_score"].float_list.value.append(score)
+    return bytes(features.SerializeToString(deterministic=True))
+
+
+def _field(number: int, content: bytes) -> bytes:
+    """A length-delimited field."""
+    return bytes((number << 3 | 2,)) + _varint(len(content)) + content
 
 
 def _floats(values: pb.FloatList) -> Floats:
@@ -271,6 +300,8 @@ def _encode_dense(steps: Steps) -> bytes:
         if len({len(array) for array in arrays}) > 1:
             return b"".join(_step_head(array.nbytes) + array.tobytes() for array in arrays)
     values = np.ascontiguousarray(arrays, "<f4").reshape(len(steps), -1)
+    if len(values) == 1:
+        return _step_head(values.nbytes) + values.tobytes()
     head = np.frombuffer(_step_head(4 * values.shape[1]), np.uint8)
     table = np.empty((len(values), len(head) + 4 * values.shape[1]), np.uint8)
     table[:, : len(head)] = head
@@ -278,6 +309,7 @@ def _encode_dense(steps: Steps) -> bytes:
     return table.tobytes()
 
 
+@lru_cache
 def _step_head(size: int) -> bytes:
     """The bytes before ``size`` bytes of packed floats: Feature, FloatList, value."""
     value = b"\x0a" + _varint(size) if size else b""
@@ -295,10 +327,7 @@ def _varint(number: int) -> bytes:
 
 
 def _encode_frames(frames: Sequence[bytes]) -> bytes:
-    message = pb.FeatureList()
-    for frame in frames:
-        message.feature.add().bytes_list.value.append(frame)
-    return bytes(message.SerializeToString())
+    return b"".join(_field(1, _field(1, _field(1, frame))) for frame in frames)
 
 
 def _encode_sparse(sparse: SparseValues, lists: MutableMapping[str, bytes]) -> None:

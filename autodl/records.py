@@ -11,6 +11,7 @@ import os
 import struct
 import weakref
 from collections.abc import Iterator
+from functools import lru_cache
 from pathlib import Path
 from types import TracebackType
 from typing import BinaryIO
@@ -157,6 +158,13 @@ class RecordFile:
         )
 
 
+@lru_cache
+def _frame_head(size: int) -> bytes:
+    """The 12 bytes before a payload of ``size`` bytes."""
+    length = struct.pack("<Q", size)
+    return length + struct.pack("<I", masked_crc(length))
+
+
 def read_records(path: Path, verify: bool = True) -> Iterator[bytes]:
     """Payloads of a TFRecord file in order. Raises BundleError as RecordFile does."""
     file = RecordFile(path)
@@ -172,10 +180,9 @@ class RecordWriter:
 
     def write(self, payload: bytes) -> None:
         """Append one record."""
-        length = struct.pack("<Q", len(payload))
-        self._file.write(length + struct.pack("<I", masked_crc(length)))
+        self._file.write(_frame_head(len(payload)))
         self._file.write(payload)
-        self._file.write(struct.pack("<I", masked_crc(payload)))
+        self._file.write(masked_crc(payload).to_bytes(4, "little"))
 
     def __enter__(self) -> RecordWriter:
         return self
