@@ -26,7 +26,7 @@ from service.web.curve import curve_svg
 
 LISTED = 50
 LOG_TAIL_BYTES = 16 * 1024
-ERRORS_DOCUMENT = Path(__file__).parents[2] / "docs" / "errors.md"
+ERRORS_DOCUMENT = Path(__file__).parent / "errors.md"  # a link to that of docs/
 #: a sign and a word for each state: never told by colour alone
 STATES = {
     "uploading": ("↑", "Uploading"),
