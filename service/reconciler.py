@@ -165,14 +165,13 @@ class Reconciler:
     ) -> None:
         """A run that has ended without its own programs recording how."""
         end, message = observation.end or End.INFRA, observation.message
-        if end is End.CANCELED and submission.cancel_wanted:
-            service.end_run(run, RunState.ENDED, end, message)
-            service.end_canceled(session, submission)
-        elif end is End.CANCELED and _is_overdue(run):
+        if end is End.CANCELED and _is_overdue(run) and not submission.cancel_wanted:
             text = "The run was stopped: it took longer than all its limits together."
             service.stop_run(session, submission, run, End.TIMEOUT, text)
-        elif end in RETRIED or end in (End.OK, End.CANCELED):
-            service.lose_run(session, submission, run, End.INFRA, message)
+        elif end is End.OK:
+            service.lose_run(session, submission, run, End.INFRA, "The run recorded no outcome.")
+        elif end in RETRIED or end is End.CANCELED:
+            service.lose_run(session, submission, run, end, message)
         else:
             service.stop_run(session, submission, run, end, message)
         logger.info("run.ended", run_id=run.id, end=end, state=submission.state)

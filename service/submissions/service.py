@@ -301,7 +301,10 @@ def create_run(
 
 
 def lose_run(session: Session, submission: Submission, run: Run, end: End, message: str) -> None:
-    """The platform failed the run: another one is due, unless it has failed too often."""
+    """Give up a run that failed by no fault of its own.
+
+    Another one is due, unless the submission was canceled or the platform has failed too often.
+    """
     end_run(run, RunState.LOST if end is End.NODE_LOST else RunState.ENDED, end, message)
     if submission.cancel_wanted:
         end_canceled(session, submission)

@@ -34,6 +34,7 @@ class FakeExecutor:
         self.specs: dict[str, RunSpec] = {}
         self.refuses = False
         self.forgotten: list[str] = []
+        self.canceled: list[str] = []
 
     def capabilities(self) -> Capabilities:
         return Capabilities(slots=self.slots, isolation="none", gpus=0, enforced=frozenset())
@@ -52,6 +53,7 @@ class FakeExecutor:
         ]
 
     def cancel(self, run_id: str) -> None:
+        self.canceled.append(run_id)
         if run_id in self.held and self.held[run_id].phase is not Phase.ENDED:
             self.end(run_id, End.CANCELED)
 

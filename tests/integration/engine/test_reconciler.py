@@ -127,6 +127,7 @@ class TestLoss:
         del world.executor.held[run.id]
         world.tick(2)
         assert world.see(submission_id).state is S.QUEUED
+        assert world.executor.canceled == [run.id]  # nothing of it may meet its successor
         world.tick()
         old, new = world.runs(submission_id)[1:]
         assert old.state is RunState.LOST
@@ -188,6 +189,26 @@ class TestLoss:
         assert world.see(submission_id).state is S.SUCCEEDED
         assert len(world.runs(submission_id)) == 2
 
+    def test_an_outcome_recorded_while_it_was_looked_at_stands(self, world, monkeypatch) -> None:
+        submission_id, run = world.start_solving()
+        observe = world.executor.observe
+
+        def finish_meanwhile(run_ids: list[str]) -> list[Observation]:
+            monkeypatch.undo()
+            seen = observe(run_ids)
+            fault = {"family": "solution", "code": "a-b", "message": "It raised."}
+            with world.database.write() as session:
+                token = world.token(run.id)
+                service.finish_solve(session, run.id, token, result=None, error=fault)
+            return [o.model_copy(update={"phase": Phase.ENDED, "end": End.INFRA}) for o in seen]
+
+        monkeypatch.setattr(world.executor, "observe", finish_meanwhile)
+        world.tick(3)
+        assert world.see(submission_id).state is S.FAILED
+        assert world.see(submission_id).error["code"] == "a-b"
+        assert world.run(submission_id).outcome["end"] == "user-error"
+        assert len(world.runs(submission_id)) == 2
+
 
 class TestLimits:
     def test_past_the_backstop_a_run_is_ended_and_not_repeated(self, world) -> None:
@@ -215,6 +236,7 @@ class TestCancel:
         world.tick(3)
         assert world.see(submission_id).state is S.CANCELED
         assert world.executor.held[run.id].end is End.CANCELED
+        assert world.run(submission_id).outcome["end"] == "canceled"
         assert world.see(other).state is S.RUNNING
 
     def test_what_disappears_meanwhile_is_canceled_too(self, world) -> None:
