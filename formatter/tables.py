@@ -1,18 +1,21 @@
-"""Tables of every kind of file as one frame of text cells, with the line of each row."""
+"""Tables of every kind of file as one frame, with the line of each row."""
 
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import polars as pl
+import polars.selectors as cs
 
 from autodl.errors import BundleError, UsageError
+from formatter.arff import read_arff
 from formatter.source import Options, Subset
 
-SUFFIXES = {".csv", ".tsv", ".parquet", ".arrow", ".feather", ".jsonl", ".ndjson"}
+SUFFIXES = {".csv", ".tsv", ".parquet", ".arrow", ".feather", ".jsonl", ".ndjson", ".arff"}
+LABEL_NAMES = ("label", "labels", "class", "target")  # taken where no column is named
 SUBSET = "subset of the row"  # columns of our own, under names no file has
 LINE = "line of the row"
 _NOT_TEXT = {b"PK\x03\x04": "a zip or Excel file", b"\xd0\xcf\x11\xe0": "an old Excel file"}
@@ -20,7 +23,11 @@ _NOT_TEXT = {b"PK\x03\x04": "a zip or Excel file", b"\xd0\xcf\x11\xe0": "an old 
 
 @dataclass(frozen=True)
 class Table:
-    """Every part of a source: cells as text, None where empty, and ``SUBSET`` and ``LINE``."""
+    """Every part of a source, one below the other, with ``SUBSET`` and ``LINE``.
+
+    Label and group columns are text; any other column is text where one of its cells is no number.
+    Empty cells are None.
+    """
 
     frame: pl.DataFrame
     header: list[str]
@@ -46,8 +53,14 @@ def read_table(source: Path, options: Options) -> Table:
     Raises BundleError: ``table-header-duplicate``, ``table-row-ragged``, ``source-file-missing``,
     ``table-unreadable``, and those of ``read_csv_rows``.
     """
-    frames = [_read(path, subset) for subset, path in _parts(source, options)]
-    frame = pl.concat(frames, how="diagonal")
+    parts = list(_parts(source, options))
+    text = {*options.label, *([options.group] if options.group else [])}
+    frames = [_read(path, subset, text) for subset, path in parts]
+    mixed = _text_columns(frames) - text
+    if any(frame.schema.get(c, pl.Null) not in (pl.String, pl.Null) for frame in frames for c in mixed):
+        # a word in one part: as text in all, so that 1 and 1.0 stay what the files say
+        frames = [_read(path, subset, text | mixed) for subset, path in parts]
+    frame = pl.concat(frames, how="diagonal_relaxed")
     return Table(frame, [c for c in frame.columns if c not in (SUBSET, LINE)], source.name)
 
 
@@ -56,26 +69,7 @@ def read_csv_rows(path: Path, separator: str = ",") -> Iterator[tuple[int, list[
 
     Raises BundleError: ``csv-not-text``, ``csv-not-utf8``, ``csv-malformed``, ``csv-empty``.
     """
-    data = path.read_bytes()
-    for magic, what in _NOT_TEXT.items():
-        if data.startswith(magic):
-            raise BundleError(
-                "csv-not-text",
-                f"This is not a CSV file but {what}.",
-                hint="Save the table as CSV (UTF-8) in your spreadsheet program.",
-                file=path.name,
-            )
-    try:
-        text = data.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise BundleError(
-            "csv-not-utf8",
-            f"Byte {error.start} is not UTF-8.",
-            hint="Save the file as UTF-8.",
-            file=path.name,
-            line=data.count(b"\n", 0, error.start) + 1,
-        ) from error
-    reader = csv.reader(text.splitlines(keepends=True), delimiter=separator, strict=True)
+    reader = csv.reader(_read_lines(path), delimiter=separator, strict=True)
     empty = True
     try:
         for row in reader:
@@ -94,6 +88,29 @@ def read_csv_rows(path: Path, separator: str = ",") -> Iterator[tuple[int, list[
         raise BundleError(
             "csv-empty", "The file is empty.", hint="It needs a header line.", file=path.name
         )
+
+
+def _read_lines(path: Path) -> Iterator[str]:
+    with path.open("rb") as file:
+        for line, data in enumerate(file, 1):
+            what = next((w for m, w in _NOT_TEXT.items() if line == 1 and data.startswith(m)), None)
+            if what is not None:
+                raise BundleError(
+                    "csv-not-text",
+                    f"This is not a CSV file but {what}.",
+                    hint="Save the table as CSV (UTF-8) in your spreadsheet program.",
+                    file=path.name,
+                )
+            try:
+                yield data.decode("utf-8-sig" if line == 1 else "utf-8")
+            except UnicodeDecodeError as error:
+                raise BundleError(
+                    "csv-not-utf8",
+                    f"Byte {error.start} of the line is not UTF-8.",
+                    hint="Save the file as UTF-8.",
+                    file=path.name,
+                    line=line,
+                ) from error
 
 
 def find_column(header: list[str], names: tuple[str, ...]) -> int | None:
@@ -127,18 +144,33 @@ def _parts(source: Path, options: Options) -> Iterator[tuple[Subset | None, Path
         yield "unlabelled", unlabelled
 
 
-def _read(path: Path, subset: Subset | None) -> pl.DataFrame:
+def _text_columns(frames: Sequence[pl.DataFrame]) -> set[str]:
+    """Those that hold a text in any part."""
+    return {
+        name
+        for frame in frames
+        for name, kind in frame.schema.items()
+        if kind == pl.String and name not in (SUBSET, *LABEL_NAMES)
+    }
+
+
+def _read(path: Path, subset: Subset | None, text: set[str]) -> pl.DataFrame:
+    """One part; the columns ``text``, and those called like labels, as they are written."""
     suffix = path.suffix.lower()
     if suffix in (".csv", ".tsv"):
-        table = _read_csv(path, "\t" if suffix == ".tsv" else ",")
+        table = _read_csv(path, "\t" if suffix == ".tsv" else ",", text)
     else:
         table = _read_typed(path, suffix)
         table = table.with_columns(pl.int_range(1, len(table) + 1).alias(LINE))
+    as_text = [c for c in table.columns if c in text or c.casefold() in LABEL_NAMES]
+    table = table.with_columns(pl.col(as_text).cast(pl.String))
+    empty = [c.name for c in table if c.dtype == pl.String and c.null_count() == len(c)]
+    table = table.with_columns(pl.col(empty).cast(pl.Null))
     return table.with_columns(pl.lit(subset, pl.String).alias(SUBSET))
 
 
 def _read_typed(path: Path, suffix: str) -> pl.DataFrame:
-    """Parquet, Arrow and JSON lines, their values as text."""
+    """Parquet, Arrow and JSON lines: numbers as they are, truth as 0 and 1, the rest as text."""
     try:
         if suffix == ".parquet":
             table = pl.read_parquet(path)
@@ -146,7 +178,8 @@ def _read_typed(path: Path, suffix: str) -> pl.DataFrame:
             table = pl.read_ndjson(path, infer_schema_length=None)
         else:
             table = pl.read_ipc(path)
-        return table.with_columns(pl.col(pl.Boolean).cast(pl.Int8)).cast(pl.String)
+        table = table.with_columns(pl.col(pl.Boolean).cast(pl.Int8))
+        return table.with_columns(cs.exclude(cs.numeric()).cast(pl.String))
     except (pl.exceptions.PolarsError, OSError) as error:
         raise BundleError(
             "table-unreadable",
@@ -156,27 +189,56 @@ def _read_typed(path: Path, suffix: str) -> pl.DataFrame:
         ) from error
 
 
-def _read_csv(path: Path, separator: str) -> pl.DataFrame:
+def _read_csv(path: Path, separator: str, text: set[str]) -> pl.DataFrame:
     """The fast reader, and where it refuses or fills up, the exact one to find the line."""
-    header = _read_header(path, separator)
+    names, header = _read_header(path, separator)
+    as_written = {
+        name: pl.String
+        for name, column in zip(names, header, strict=True)
+        if column in text or column.casefold() in LABEL_NAMES
+    }
     try:
-        table = pl.read_csv(path, infer_schema=False, null_values=[""], separator=separator)
+        table = _parse_csv(path, separator, as_written)
     except (pl.exceptions.PolarsError, OSError) as error:
         raise _find_ragged(path, header, separator) or BundleError(
             "table-unreadable", f"The table cannot be read: {error}.", file=path.name
         ) from error
     table.columns = header
-    # Counted from the header on; a quoted line break shifts them, which only a message sees.
-    table = table.with_columns(pl.int_range(2, len(table) + 2).alias(LINE))
-    table = table.filter(~pl.all_horizontal(pl.col(header).is_null()))  # blank lines
-    if table[header[-1]].null_count():  # the fast reader fills short lines up without a word
-        fault = _find_ragged(path, header, separator)
+    # the fast reader fills short lines up without a word
+    if table[header[-1]].null_count():
+        fault = None
+        if _count_separators(path, separator) != (len(table) + 1) * (len(header) - 1):
+            fault = _find_ragged(path, header, separator)
         if fault is not None:
             raise fault
-    return table
+    # Counted from the header on; a quoted line break shifts them, which only a message sees.
+    table = table.with_columns(pl.int_range(2, len(table) + 2).alias(LINE))
+    blank = table.select(pl.all_horizontal(pl.col(header).is_null())).to_series()
+    return table.filter(~blank) if blank.any() else table
 
 
-def _read_header(path: Path, separator: str) -> list[str]:
+def _parse_csv(path: Path, separator: str, as_written: dict[str, type[pl.String]]) -> pl.DataFrame:
+    """Columns of numbers where the first rows are, unless a later one is not: then all as text."""
+    options = {"null_values": [""], "separator": separator}
+    try:
+        return pl.read_csv(path, schema_overrides=as_written, infer_schema_length=1000, **options)
+    except pl.exceptions.ComputeError:
+        return pl.read_csv(path, infer_schema=False, **options)
+
+
+def _count_separators(path: Path, separator: str) -> int | None:
+    """None where quotes may hide some."""
+    count = 0
+    with path.open("rb") as file:
+        while block := file.read(1 << 20):
+            if b'"' in block:
+                return None
+            count += block.count(separator.encode())
+    return count
+
+
+def _read_header(path: Path, separator: str) -> tuple[list[str], list[str]]:
+    """The names of the columns as written, and without blanks around."""
     line, cells = next(read_csv_rows(path, separator))
     header = [cell.strip() for cell in cells]
     twice = next((name for name in header if header.count(name) > 1), None)
@@ -190,7 +252,7 @@ def _read_header(path: Path, separator: str) -> list[str]:
             file=path.name,
             line=line,
         )
-    return header
+    return cells, header
 
 
 def _find_ragged(path: Path, header: list[str], separator: str) -> BundleError | None:

@@ -1,9 +1,7 @@
 """Folders of files, one example each: where they lie, what they are labelled, in which order.
 
-Two layouts, each already split (``train/`` and ``test/`` that are laid out so) or not:
-
-- ``labels.csv`` beside the files: columns ``FileName,Labels``, one space between several labels;
-- a folder per class, each named by its label, with the files inside.
+Either a listing beside the files (see ``formatter.readers.listings``), or a folder per class,
+named by its label. Both may be already split into ``train/``, ``test/`` and perhaps ``valid/``.
 
 ``unlabelled/`` may stand beside them; a ``files.csv`` (column ``FileName``) in it gives the order.
 """
@@ -21,12 +19,13 @@ from typing import ClassVar, Generic, TypeVar
 from autodl.errors import BundleError, UsageError
 from autodl.records import Example
 from formatter.parallel import map_in_order
+from formatter.readers.listings import find_listing, read_listing
 from formatter.source import Options, Row, Shape, Subset
 from formatter.tables import find_column, read_csv_rows
 
-LABELS_NAME = "labels.csv"
 FILES_NAME = "files.csv"
-RESERVED = {"train", "test", "unlabelled"}
+VALIDATION = ("valid", "val", "validation")
+RESERVED = {"train", "test", "unlabelled", *VALIDATION}
 _NUMBERS = re.compile(r"(\d+)")
 T = TypeVar("T")
 
@@ -66,8 +65,9 @@ class FileSource(ABC, Generic[T]):
         self.places: list[Place] = []
         self.rows: list[Row] = []
         for subset, folder in _parts(source):
-            if (folder / LABELS_NAME).is_file():
-                self._add_listed(folder, subset)
+            listing = find_listing(folder)
+            if listing is not None:
+                self._add_listed(folder, listing, subset)
             else:
                 self._add_classes(folder, subset)
         unlabelled = options.unlabelled or source / "unlabelled"
@@ -121,31 +121,11 @@ class FileSource(ABC, Generic[T]):
                 file=place.name,
             ) from error
 
-    def _add_listed(self, folder: Path, subset: Subset | None) -> None:
-        path = folder / LABELS_NAME
-        lines = read_csv_rows(path)
-        _, header = next(lines)
-        names, labels = find_column(header, ("filename",)), find_column(header, ("labels", "label"))
-        if names is None or labels is None:
-            raise BundleError(
-                "labels-columns-missing",
-                f"The header is {','.join(header)}; FileName and Labels are needed.",
-                hint="The first line of labels.csv must read: FileName,Labels",
-                file=relative_name(path),
-                line=1,
-            )
+    def _add_listed(self, folder: Path, listing: Path, subset: Subset | None) -> None:
         seen: set[str] = set()
-        for line, cells in lines:
-            if len(cells) <= max(names, labels):
-                raise BundleError(
-                    "labels-row-short",
-                    f"The line has {len(cells)} cells; the header has {len(header)}.",
-                    hint="Leave the Labels cell empty, not out, where no label applies.",
-                    file=relative_name(path),
-                    line=line,
-                )
-            self._add(folder, cells[names], path, line, seen)
-            self.rows.append(Row(cells[names], tuple(cells[labels].split()), subset))
+        for listed in read_listing(listing):
+            self._add(folder, listed.name, listing, listed.line, seen)
+            self.rows.append(Row(listed.name, listed.labels, subset or listed.subset))
 
     def _add_classes(self, folder: Path, subset: Subset | None) -> None:
         for label in class_folders(folder, subset is None):
@@ -168,7 +148,9 @@ class FileSource(ABC, Generic[T]):
             self._add(folder, cells[column], path, line, seen)
             self.rows.append(Row(cells[column], (), "unlabelled"))
 
-    def _add(self, folder: Path, name: str, named_in: Path, line: int, seen: set[str]) -> None:
+    def _add(
+        self, folder: Path, name: str, named_in: Path, line: int | None, seen: set[str]
+    ) -> None:
         where = relative_name(named_in)
         relative = PurePosixPath(name.replace("\\", "/"))
         if relative.is_absolute() or ".." in relative.parts or not relative.parts:
@@ -237,10 +219,13 @@ def class_folders(folder: Path, whole: bool) -> list[Path]:
 
 
 def _parts(source: Path) -> Iterator[tuple[Subset | None, Path]]:
-    if (source / LABELS_NAME).is_file() or not (source / "train").is_dir():
+    if find_listing(source) is not None or not (source / "train").is_dir():
         yield None, source
         return
     yield "train", source / "train"
+    for name in VALIDATION:  # the solution takes its own validation from the training part
+        if (source / name).is_dir():
+            yield "train", source / name
     if not (source / "test").is_dir():
         raise BundleError(
             "source-file-missing",
@@ -253,14 +238,12 @@ def _parts(source: Path) -> Iterator[tuple[Subset | None, Path]]:
 
 def _first_suffix(source: Path) -> str | None:
     """Of the first file that a list names, or that lies in a class's folder."""
-    folder = next(iter(_parts(source)), (None, source))[1] if source.is_dir() else source
-    path = folder / LABELS_NAME
-    if path.is_file():
-        lines = read_csv_rows(path)
-        _, header = next(lines)
-        column = find_column(header, ("filename",)) or 0
-        first = next((cells for _, cells in lines if len(cells) > column), None)
-        return PurePosixPath(first[column]).suffix.lower() if first else ""
+    folder = source if find_listing(source) else source / "train"
+    folder = folder if folder.is_dir() else source
+    listing = find_listing(folder)
+    if listing is not None:
+        first = next(read_listing(listing), None)
+        return PurePosixPath(first.name).suffix.lower() if first else ""
     for label in class_folders(folder, folder == source):
         for file in label.iterdir():
             if file.is_file() and file.suffix:

@@ -12,15 +12,12 @@ from autodl.errors import BundleError, UsageError
 from autodl.records import Example
 from formatter.readers.files import sort_labels
 from formatter.source import Options, Row, Shape
-from formatter.tables import LINE, SUBSET, Table
-
-LABEL_NAMES = ("label", "labels", "class", "target")  # taken where no column is named
-
+from formatter.tables import LABEL_NAMES, LINE, SUBSET, Table
 
 class RowSource(ABC):
     """The rows and labels of a table; a kind of table adds what its other columns mean.
 
-    ``features`` is the frame of the other columns, as text. Raises BundleError:
+    ``features`` is the frame of the other columns. Raises BundleError:
     ``table-label-missing``, ``table-label-not-binary``, ``table-no-features``; UsageError:
     ``label-column-unknown``, ``group-column-unknown``.
     """
@@ -89,13 +86,14 @@ class RowSource(ABC):
             frame[c].to_list() if c in frame.columns else [None] * len(frame) for c in labels
         ]
         numbers: dict[str | None, int] = {}
+        names: dict[tuple[str | None, ...], tuple[str, ...]] = {}
         rows = []
         for subset, unit, *cells in zip(subsets, groups, *columns, strict=True):
             number = numbers[subset] = numbers.get(subset, -1) + 1
-            names: tuple[str, ...] = ()
-            if subset != "unlabelled":
-                names = self._names(labels, cells)
-            rows.append(Row(str(number), names, subset, unit))
+            written = tuple(cells) if subset != "unlabelled" else ()
+            if written not in names:
+                names[written] = self._names(labels, cells) if written else ()
+            rows.append(Row(str(number), names[written], subset, unit))
         return rows
 
     def _names(self, labels: list[str], cells: list[str]) -> tuple[str, ...]:

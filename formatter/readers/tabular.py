@@ -32,11 +32,13 @@ class TabularSource(RowSource):
         super().__init__(table, options)
         self._categories: dict[str, list[str]] = {}
         self._values = self._encode(self.features)
+        self._names = self.features.columns
+        self.features = self.features.clear()  # as large as the values
 
     def read(self, rows: Sequence[int]) -> Iterator[Example]:
         """See ``Source``: each example is one step of one row."""
         for number in rows:
-            yield Example(dense=[self._values[number]])
+            yield Example(dense=self._values[number : number + 1])
 
     def shape(self) -> Shape:
         """One row of as many columns as there are features."""
@@ -49,19 +51,24 @@ class TabularSource(RowSource):
         matrix = MatrixSpec(
             row_count=1, col_count=self._values.shape[1], num_channels=1, format=Format.DENSE
         )
-        features = {name: index for index, name in enumerate(self.features.columns)}
+        features = {name: index for index, name in enumerate(self._names)}
         return Shape(matrix, features=features, channels=codes)
 
     def _encode(self, table: pl.DataFrame) -> NDArray[np.float32]:
         """float32 (rows, features); notes the names of the categories of each that has them."""
-        columns = []
-        for column in table.iter_columns():
-            series = column.str.strip_chars()
-            series = series.set(series.is_in(MISSING), None)
-            numbers = series.cast(pl.Float64, strict=False)
-            if numbers.null_count() > series.null_count():
-                names = sorted(series.drop_nulls().unique().to_list())
-                self._categories[series.name] = names
-                numbers = series.cast(pl.Enum(names)).to_physical().cast(pl.Float64)
-            columns.append(numbers.fill_null(np.nan).to_numpy().astype(np.float32))
-        return np.ascontiguousarray(np.stack(columns, 1))
+        values = np.empty(table.shape, np.float32)
+        for index, column in enumerate(table.iter_columns()):
+            numbers = column if column.dtype.is_numeric() else self._code(column)
+            values[:, index] = numbers.cast(pl.Float32).fill_null(np.nan).to_numpy()
+        return values
+
+    def _code(self, column: pl.Series) -> pl.Series:
+        """Numbers of a column of text: what it says, or else the codes of its categories."""
+        text = column.cast(pl.String).str.strip_chars()
+        text = text.set(text.is_in(MISSING), None)
+        numbers = text.cast(pl.Float64, strict=False)
+        if numbers.null_count() == text.null_count():
+            return numbers
+        names = sorted(text.drop_nulls().unique().to_list())
+        self._categories[column.name] = names
+        return text.cast(pl.Enum(names)).to_physical()

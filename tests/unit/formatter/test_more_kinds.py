@@ -138,3 +138,36 @@ def test_pictures_cannot_be_written_in_the_autospeech_layout(
         convert(image_folder, tmp_path / "out", Options(to="autospeech"))
     assert caught.value.code == "autospeech-needs-audio"
     assert not (tmp_path / "out").exists()
+
+
+ARFF = """% a comment
+@RELATION things
+@attribute 'the size' numeric
+@attribute colour {red, 'dark blue'}
+@attribute class {yes,no}
+@DATA
+"""
+
+
+def test_arff_is_a_table(tmp_path: Path) -> None:
+    rows = [
+        f"{n},{'red' if n % 3 else chr(39) + 'dark blue' + chr(39)},{'yes' if n % 2 else 'no'}"
+        for n in range(20)
+    ]
+    (tmp_path / "t.arff").write_text(ARFF + "\n".join([*rows, "?,?,yes"]))
+    convert(tmp_path / "t.arff", tmp_path / "out")
+    spec = train(tmp_path / "out").metadata.metadata_
+    assert spec.feature_to_index_map == {"the size": 0, "colour": 1}
+    assert spec.channel_to_index_map == {"colour=dark blue": 0, "colour=red": 1}
+
+
+def test_sparse_arff_rows_leave_out_zeros(tmp_path: Path) -> None:
+    rows = [f"{{0 {n}, 2 no}}" if n % 2 else "{1 'dark blue'}" for n in range(20)]
+    (tmp_path / "t.arff").write_text(ARFF + "\n".join(rows))
+    summary = convert(tmp_path / "t.arff", None)
+    assert summary.labels == {"no": 10, "yes": 10}
+
+
+def test_a_short_arff_row_is_named(tmp_path: Path) -> None:
+    (tmp_path / "t.arff").write_text(ARFF + "1,red,yes\n2,no\n")
+    assert fault(tmp_path / "t.arff") == ("arff-malformed", "t.arff", 8)

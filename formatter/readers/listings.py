@@ -1,0 +1,139 @@
+"""What a folder of files says of itself: which file has which labels, in the forms in use.
+
+- ``labels.csv``: columns ``FileName,Labels`` (one space between several labels), or the original
+  formatter's ``LabelConfidencePairs``; an optional ``subset`` column with train and test;
+- ``_classes.csv`` of Roboflow: a file name, then a column of 0 and 1 per class;
+- COCO: a JSON file of ``images``, ``annotations`` and ``categories``.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from autodl.errors import BundleError
+from formatter.source import Subset
+from formatter.tables import find_column, read_csv_rows
+
+CLASSES_NAME = "_classes.csv"
+
+
+class Listed(NamedTuple):
+    """A file, its labels, and where this stands."""
+
+    name: str
+    labels: tuple[str, ...]
+    subset: Subset | None
+    line: int | None
+
+
+def find_listing(folder: Path) -> Path | None:
+    """The file that lists the folder's files, or None."""
+    tables = sorted(folder.glob("*labels.csv")) or sorted(folder.glob(CLASSES_NAME))
+    if tables:
+        return tables[0]
+    return next((p for p in sorted(folder.glob("*.json")) if _is_coco(p)), None)
+
+
+def read_listing(path: Path) -> Iterator[Listed]:
+    """Every file listed there.
+
+    Raises BundleError: ``labels-columns-missing``, ``labels-row-short``,
+    ``coco-malformed``, and those of ``read_csv_rows``.
+    """
+    if path.suffix == ".json":
+        return _read_coco(path)
+    return _read_classes(path) if path.name == CLASSES_NAME else _read_labels(path)
+
+
+def _read_labels(path: Path) -> Iterator[Listed]:
+    lines = read_csv_rows(path)
+    _, header = next(lines)
+    names = find_column(header, ("filename",))
+    labels = find_column(header, ("labels", "label"))
+    pairs = find_column(header, ("labelconfidencepairs",))
+    subsets = find_column(header, ("subset",))
+    column = labels if labels is not None else pairs
+    if names is None or column is None:
+        raise BundleError(
+            "labels-columns-missing",
+            f"The header is {','.join(header)}; FileName and Labels are needed.",
+            hint="The first line of labels.csv must read: FileName,Labels",
+            file=_name(path),
+            line=1,
+        )
+    known = _read_label_names(path.parent)
+    for line, cells in lines:
+        if len(cells) < len(header):
+            raise _short(path, line, cells, header)
+        words = cells[column].split()
+        if labels is None:
+            words = words[::2]  # label numbers and confidences in turn
+        given = tuple(known.get(word, word) for word in words)
+        subset = cells[subsets].strip().lower() if subsets is not None else ""
+        kept: Subset | None = "train" if subset == "train" else "test" if subset == "test" else None
+        yield Listed(cells[names], given, kept, line)
+
+
+def _read_label_names(folder: Path) -> dict[str, str]:
+    """The original formatter's ``label.name``: line i names label number i."""
+    path = folder / "label.name"
+    if not path.is_file():
+        return {}
+    names = path.read_text(encoding="utf-8-sig").splitlines()
+    return {str(number): name.strip() for number, name in enumerate(names) if name.strip()}
+
+
+def _read_classes(path: Path) -> Iterator[Listed]:
+    lines = read_csv_rows(path)
+    _, header = next(lines)
+    classes = [name.strip() for name in header[1:]]
+    for line, cells in lines:
+        if len(cells) < len(header):
+            raise _short(path, line, cells, header)
+        given = tuple(c for c, cell in zip(classes, cells[1:], strict=False) if cell.strip() == "1")
+        yield Listed(cells[0], given, None, line)
+
+
+def _read_coco(path: Path) -> Iterator[Listed]:
+    try:
+        coco = json.loads(path.read_bytes())
+        names = {int(c["id"]): str(c["name"]) for c in coco["categories"]}
+        labels: dict[int, dict[str, None]] = {int(i["id"]): {} for i in coco["images"]}
+        for annotation in coco["annotations"]:
+            labels[int(annotation["image_id"])][names[int(annotation["category_id"])]] = None
+        files = [(str(image["file_name"]), int(image["id"])) for image in coco["images"]]
+    except (ValueError, KeyError, TypeError) as error:
+        raise BundleError(
+            "coco-malformed",
+            f"The annotations cannot be read: {type(error).__name__} {error}.",
+            hint="COCO has images (id, file_name), categories (id, name) and annotations"
+            " (image_id, category_id).",
+            file=_name(path),
+        ) from error
+    for file, number in files:
+        yield Listed(file, tuple(labels[number]), None, None)
+
+
+def _is_coco(path: Path) -> bool:
+    try:
+        content: Any = json.loads(path.read_bytes())
+    except ValueError:
+        return False
+    return isinstance(content, dict) and {"images", "annotations", "categories"} <= set(content)
+
+
+def _short(path: Path, line: int, cells: list[str], header: list[str]) -> BundleError:
+    return BundleError(
+        "labels-row-short",
+        f"The line has {len(cells)} cells; the header has {len(header)}.",
+        hint="Leave the cell of the labels empty, not out, where no label applies.",
+        file=_name(path),
+        line=line,
+    )
+
+
+def _name(path: Path) -> str:
+    return f"{path.parent.name}/{path.name}"
