@@ -112,16 +112,17 @@ def decode_context(context: Mapping[str, pb.Feature]) -> tuple[int | None, Ints,
 def decode_labels_only(head: bytes) -> Example | None:
     """The id and labels of an example from the ``head`` of its payload, without the rest.
 
-    None when the context is not all there, or not the first thing.
+    None when the context is not all there, not the first thing, or not readable. Raises
+    BundleError (``record-feature-kind``).
     """
     size = _first_field_bytes(head)
     if not size:
         return None
     try:
         context = pb.SequenceExample.FromString(head[:size]).context
+        return Example(*decode_context(context.feature))
     except DecodeError:
         return None
-    return Example(*decode_context(context.feature))
 
 
 def encode_example(example: Example) -> bytes:

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from autodl._proto import sequence_example_pb2 as pb
 from autodl.dataset import Dataset, concatenate, open_subset
 from autodl.errors import BundleError
 from autodl.metadata import Format
@@ -46,6 +47,16 @@ def test_labels_come_without_decoding(tmp_path: Path) -> None:
     with pytest.raises(BundleError) as caught:
         dataset[3]
     assert caught.value.file == str(tmp_path / make.TRAIN_FILE)
+    assert caught.value.record == 3
+
+
+def test_labels_that_cannot_be_read_are_told_with_their_record(tmp_path: Path) -> None:
+    torn = pb.SequenceExample()
+    torn.context.feature["label_score"].float_list.value.append(b"abc")
+    make.series(tmp_path, train={3: torn.SerializeToString()})
+    with pytest.raises(BundleError) as caught:
+        open_subset(tmp_path / "d.data/train").labels()
+    assert caught.value.code == "record-not-an-example"
     assert caught.value.record == 3
 
 
