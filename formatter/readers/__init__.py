@@ -15,7 +15,7 @@ from formatter.readers.bundles import BundleSource, is_bundle
 from formatter.readers.images import ImageSource
 from formatter.readers.libsvm import LibsvmSource, is_libsvm
 from formatter.readers.rows import RowSource, find_labels
-from formatter.readers.series import SeriesSource, is_series
+from formatter.readers.series import SeriesSource, find_long, is_series, widen
 from formatter.readers.tabular import TabularSource
 from formatter.readers.text import TextFileSource, TextSource, is_text
 from formatter.readers.ts import TsSource
@@ -39,6 +39,9 @@ def open_source(source: Path, options: Options) -> Source:
         raise UsageError("source-missing", f"There is no file or folder {source}.")
     if is_table(source):
         table = read_table(source, options)
+        long = find_long(table) if options.kind in (None, SeriesSource.kind) else None
+        if long is not None:
+            table = widen(table, *long, options)
         reader = TABLES.get(options.kind or _find_kind(table, options), TabularSource)
         return reader(table, options)
     if source.suffix.lower() == ".npz":

@@ -14,6 +14,7 @@ from formatter.readers.files import sort_labels
 from formatter.source import Options, Row, Shape
 from formatter.tables import LABEL_NAMES, LINE, SUBSET, Table
 
+
 class RowSource(ABC):
     """The rows and labels of a table; a kind of table adds what its other columns mean.
 

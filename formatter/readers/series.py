@@ -1,4 +1,9 @@
-"""Time series, one a row: columns ``c{channel}_t{time}``, empty after the end of a shorter one."""
+"""Time series in tables, of one or several channels.
+
+In wide form a row is a series: columns ``c{channel}_t{time}``, empty after its end.
+In long form a row is a time of a series: columns with its name, the time, the label, and one per
+channel.
+"""
 
 from __future__ import annotations
 
@@ -12,10 +17,13 @@ from numpy.typing import NDArray
 from autodl.errors import BundleError
 from autodl.metadata import Format, MatrixSpec
 from autodl.records import Example
-from formatter.readers.rows import RowSource
+from formatter.readers.rows import RowSource, find_labels
 from formatter.source import Options, Shape
-from formatter.tables import Table
+from formatter.tables import LINE, SUBSET, Table, find_column
 
+ID_NAMES = ("series", "series_id", "case_id", "id")
+TIME_NAMES = ("time", "t", "step", "timestep")
+STEP = "step of the row"  # a column of our own, under a name no file has
 COLUMN = re.compile(r"c(\d+)_t(\d+)")
 
 
@@ -93,3 +101,54 @@ class SeriesSource(RowSource):
 def is_series(columns: Sequence[str]) -> bool:
     """Whether the columns that are no labels are all named so."""
     return bool(columns) and all(COLUMN.fullmatch(name) for name in columns)
+
+
+def find_long(table: Table) -> tuple[str, str] | None:
+    """The columns of a table in long form (a row per time) that name the series and the time."""
+    found = (find_column(table.header, names) for names in (ID_NAMES, TIME_NAMES))
+    series, time = ((None if at is None else table.header[at]) for at in found)
+    return (series, time) if series is not None and time is not None else None
+
+
+def widen(table: Table, series: str, time: str, options: Options) -> Table:
+    """A long table as one of a row per series, in the order of first appearance.
+
+    Raises BundleError (``series-order``, ``series-values``).
+    """
+    labels = [c for c in find_labels(table, options) if c in table.header]
+    values = [c for c in table.header if c not in (series, time, options.group, *labels)]
+    kept = [c for c in (*labels, options.group) if c is not None]
+    key = [SUBSET, series]
+    frame = table.frame.with_columns(pl.col(time).cast(pl.Float64, strict=False))
+    _require_order(frame, key, time, kept, table.file)
+    frame = frame.sort(time, maintain_order=True)
+    frame = frame.with_columns(pl.int_range(pl.len()).over(key).alias(STEP))
+    order = table.frame.unique(key, keep="first", maintain_order=True)
+    wide = order.select(*key, LINE, *kept)
+    for channel, column in enumerate(values):
+        steps = frame.pivot(STEP, index=key, values=column)
+        names = {c: f"c{channel}_t{c}" for c in steps.columns if c not in key}
+        wide = wide.join(steps.rename(names), on=key, how="left", nulls_equal=True)
+    header = [c for c in wide.columns if c not in (*key, LINE)]
+    return Table(wide.drop(series), header, table.file)
+
+
+def _require_order(
+    frame: pl.DataFrame, key: list[str], time: str, kept: list[str], file: str
+) -> None:
+    empty = frame.filter(pl.col(time).is_null())
+    if len(empty):
+        line = int(empty[LINE][0])
+        what = f"The time in the column {time} is no number."
+        raise BundleError("series-values", what, file=file, line=line)
+    twice = frame.filter(pl.struct(*key, time).is_duplicated())
+    torn = frame.filter((pl.struct(*kept).n_unique().over(key) > 1) if kept else pl.lit(False))
+    for rows, what in ((twice, "This time is given twice"), (torn, "The label changes")):
+        if len(rows):
+            raise BundleError(
+                "series-order",
+                f"{what} within the series {rows[key[1]][0]}.",
+                hint="Each series has a name of its own, one label, and one row a time.",
+                file=file,
+                line=int(rows[LINE][-1]),
+            )

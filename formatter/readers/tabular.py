@@ -32,7 +32,6 @@ class TabularSource(RowSource):
         super().__init__(table, options)
         self._categories: dict[str, list[str]] = {}
         self._values = self._encode(self.features)
-        self._names = self.features.columns
         self.features = self.features.clear()  # as large as the values
 
     def read(self, rows: Sequence[int]) -> Iterator[Example]:
@@ -51,7 +50,7 @@ class TabularSource(RowSource):
         matrix = MatrixSpec(
             row_count=1, col_count=self._values.shape[1], num_channels=1, format=Format.DENSE
         )
-        features = {name: index for index, name in enumerate(self._names)}
+        features = {name: index for index, name in enumerate(self.features.columns)}
         return Shape(matrix, features=features, channels=codes)
 
     def _encode(self, table: pl.DataFrame) -> NDArray[np.float32]:

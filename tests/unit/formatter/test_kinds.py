@@ -171,3 +171,30 @@ def test_practice_datasets_are_found_by_themselves(
 ) -> None:
     summary = convert(shared / "data" / name, tmp_path / "out")
     assert (summary.kind, summary.split) == (kind, "kept")
+
+
+LONG = [[f"s{s}", t, s * 10 + t, -t, "ab"[s % 2]] for s in range(10) for t in range(2 + s % 2)]
+
+
+def test_a_long_table_is_series_by_name_and_time(tmp_path: Path) -> None:
+    header = ["series", "time", "x", "y", "label"]
+    source = write_table(tmp_path / "s.csv", header, LONG[::-1])
+    summary = convert(source, tmp_path / "out")
+    assert (summary.kind, summary.counts) == ("series", {"train": 8, "test": 2})
+    for example, labels in train(tmp_path / "out"):
+        assert example.shape == (2 + int(labels[1]), 1, 2, 1)
+        assert (np.diff(example[:, 0, 0, 0]) == 1).all()
+
+
+@pytest.mark.parametrize(
+    ("row", "code"),
+    [(["s1", 0, 0, 0, "b"], "series-order"), (["s1", 9, 0, 0, "a"], "series-order")],
+)
+def test_a_long_table_that_contradicts_itself_is_refused(
+    tmp_path: Path, row: list[object], code: str
+) -> None:
+    header = ["series", "time", "x", "y", "label"]
+    source = write_table(tmp_path / "s.csv", header, [*LONG, row])
+    with pytest.raises(AutoDLError) as caught:
+        convert(source, None)
+    assert caught.value.code == code
