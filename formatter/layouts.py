@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 import pickle
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from autodl.bundle import write_items
 from autodl.errors import UsageError
@@ -56,6 +57,7 @@ class Plan:
 def write_tfrecord(plan: Plan, folder: Path) -> None:
     """Everything the original reader and scorer ask for, and ``items.csv`` beside the records."""
     columns = plan.columns
+    coded: dict[tuple[str, ...], tuple[NDArray[np.int64], NDArray[np.float32]]] = {}
     present = [subset for subset in SUBSETS if plan.numbers[subset]]
     for subset in present:
         place = folder / f"{plan.name}.data" / subset
@@ -65,14 +67,21 @@ def write_tfrecord(plan: Plan, folder: Path) -> None:
         first = len(plan.numbers["test"]) if subset == "train" else 0
         with RecordWriter(place / f"{stem}.tfrecord") as writer:
             for number, (row, content) in enumerate(plan.read(subset), first):
-                labels = sorted(columns[label] for label in row.labels if subset == "train")
-                example = replace(
-                    content,
-                    id=number,
-                    label_index=np.array(labels, np.int64),
-                    label_score=np.ones(len(labels), np.float32),
+                labels = row.labels if subset == "train" else ()
+                if labels not in coded:
+                    numbers = sorted(columns[label] for label in labels)
+                    coded[labels] = np.array(numbers, np.int64), np.ones(len(labels), np.float32)
+                writer.write(
+                    encode_example(
+                        Example(
+                            number,
+                            *coded[labels],
+                            dense=content.dense,
+                            compressed=content.compressed,
+                            sparse=content.sparse,
+                        )
+                    )
                 )
-                writer.write(encode_example(example))
         write_items([plan.rows[n].name for n in plan.numbers[subset]], place)
     shape = plan.source.shape()
     for subset in present:

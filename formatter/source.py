@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Literal, NamedTuple, Protocol
 
 from autodl.errors import UsageError
 from autodl.metadata import MatrixSpec
@@ -34,8 +34,7 @@ class Options:
     jobs: int | None = None  #: threads; None: one a core
 
 
-@dataclass(frozen=True)
-class Row:
+class Row(NamedTuple):
     """One example, without its content."""
 
     name: str  #: by which its prediction is given back: a file's name, or a row's number

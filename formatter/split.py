@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import replace
 
 import numpy as np
 
@@ -40,7 +39,7 @@ def split(rows: Sequence[Row], test: float, seed: int) -> list[Row]:
             hint="Add examples, or bring train and test already split.",
         )
     return [
-        row if row.subset else replace(row, subset="test" if number in chosen else "train")
+        row if row.subset else row._replace(subset="test" if number in chosen else "train")
         for number, row in enumerate(rows)
     ]
 
@@ -57,6 +56,8 @@ def _choose(rows: Sequence[Row], units: list[list[int]], test: float, seed: int)
 
 
 def _common_labels(rows: Sequence[Row], unit: list[int]) -> tuple[str, ...]:
+    if len(unit) == 1:
+        return rows[unit[0]].labels
     return Counter(rows[n].labels for n in unit).most_common(1)[0][0]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import functools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -56,9 +57,8 @@ def read_table(source: Path, options: Options) -> Table:
     parts = list(_parts(source, options))
     text = {*options.label, *([options.group] if options.group else [])}
     frames = [_read(path, subset, text) for subset, path in parts]
-    mixed = _text_columns(frames) - text
-    if any(frame.schema.get(c, pl.Null) not in (pl.String, pl.Null) for frame in frames for c in mixed):
-        # a word in one part: as text in all, so that 1 and 1.0 stay what the files say
+    mixed = _mixed_columns(frames)
+    if mixed:
         frames = [_read(path, subset, text | mixed) for subset, path in parts]
     frame = pl.concat(frames, how="diagonal_relaxed")
     return Table(frame, [c for c in frame.columns if c not in (SUBSET, LINE)], source.name)
@@ -144,14 +144,11 @@ def _parts(source: Path, options: Options) -> Iterator[tuple[Subset | None, Path
         yield "unlabelled", unlabelled
 
 
-def _text_columns(frames: Sequence[pl.DataFrame]) -> set[str]:
-    """Those that hold a text in any part."""
-    return {
-        name
-        for frame in frames
-        for name, kind in frame.schema.items()
-        if kind == pl.String and name not in (SUBSET, *LABEL_NAMES)
-    }
+def _mixed_columns(frames: Sequence[pl.DataFrame]) -> set[str]:
+    """Numbers in one part and text in another: read as text in all, 1 and 1.0 stay apart."""
+    texts = {name for frame in frames for name, kind in frame.schema.items() if kind == pl.String}
+    numbers = {name for frame in frames for name in frame.select(cs.numeric()).columns}
+    return texts & numbers
 
 
 def _read(path: Path, subset: Subset | None, text: set[str]) -> pl.DataFrame:
@@ -159,6 +156,9 @@ def _read(path: Path, subset: Subset | None, text: set[str]) -> pl.DataFrame:
     suffix = path.suffix.lower()
     if suffix in (".csv", ".tsv"):
         table = _read_csv(path, "\t" if suffix == ".tsv" else ",", text)
+    elif suffix == ".arff":
+        table, lines = read_arff(path)
+        table = table.with_columns(pl.Series(LINE, lines, pl.Int64))
     else:
         table = _read_typed(path, suffix)
         table = table.with_columns(pl.int_range(1, len(table) + 1).alias(LINE))
@@ -219,11 +219,11 @@ def _read_csv(path: Path, separator: str, text: set[str]) -> pl.DataFrame:
 
 def _parse_csv(path: Path, separator: str, as_written: dict[str, type[pl.String]]) -> pl.DataFrame:
     """Columns of numbers where the first rows are, unless a later one is not: then all as text."""
-    options = {"null_values": [""], "separator": separator}
+    read = functools.partial(pl.read_csv, path, separator=separator, null_values=[""])
     try:
-        return pl.read_csv(path, schema_overrides=as_written, infer_schema_length=1000, **options)
+        return read(schema_overrides=as_written, infer_schema_length=1000)
     except pl.exceptions.ComputeError:
-        return pl.read_csv(path, infer_schema=False, **options)
+        return read(infer_schema=False)
 
 
 def _count_separators(path: Path, separator: str) -> int | None:
