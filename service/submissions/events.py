@@ -74,7 +74,7 @@ def read_news(context: Context, account_id: str, submission_id: str, cursor: Cur
                 "at": step.at,
             }
             events.append(("state", state, cursor))
-        run = results.find_current_run(session, submission)
+        run = repository.find_current_run(session, submission)
         if run is not None:
             if run.number != cursor.run:  # another run: its curve and its log begin anew
                 cursor = replace(cursor, run=run.number, points=0, log_bytes=0)

@@ -14,7 +14,7 @@ from starlette.types import Message, Receive, Scope, Send
 
 from autodl.errors import UsageError
 from service.context import Context
-from service.models import CurvePoint, Run, RunKind, Submission, SubmissionState
+from service.models import CurvePoint, RunKind, Submission, SubmissionState
 from service.submissions import repository, service
 
 LOG_NAME = "log.txt"
@@ -31,12 +31,6 @@ def find_queue_position(session: Session, submission: Submission) -> int | None:
         return None
     waiting = [s.id for s in repository.list_waiting(session, WAITING[submission.state])]
     return waiting.index(submission.id) + 1 if submission.id in waiting else None
-
-
-def find_current_run(session: Session, submission: Submission) -> Run | None:
-    """The run whose results are the submission's."""
-    run_id = submission.current_run_id
-    return None if run_id is None else session.get(Run, run_id)
 
 
 def list_points(session: Session, submission: Submission) -> list[CurvePoint]:
