@@ -9,6 +9,8 @@ from winner_solution import config
 from winner_solution.budget import Deadline, OutOfTimeError
 from winner_solution.data import Task, open_task
 from winner_solution.domain import Shape
+from winner_solution.features.frozen_audio import FrozenSound
+from winner_solution.features.frozen_image import FrozenFrames, FrozenImage
 from winner_solution.features.generic import Generic
 from winner_solution.features.mel import MelCourse, MelStatistics
 from winner_solution.features.motion import Motion, Stills
@@ -17,6 +19,8 @@ from winner_solution.features.series import Course, MiniRocket
 from winner_solution.learners.boosting import Boosting
 from winner_solution.learners.convnet import ConvNet
 from winner_solution.learners.forest import Forest
+from winner_solution.learners.frozen import ByLength
+from winner_solution.learners.frozen_video import FrozenVideo
 from winner_solution.learners.linear import Linear
 from winner_solution.learners.table_linear import TableLinear
 from winner_solution.learners.text_linear import TextLinear
@@ -43,6 +47,12 @@ LEARNERS = {
     "boosting-sparse": ("sparse", lambda: Boosting()),
     "generic-text": ("text", lambda: Linear(Generic(), 1e-4)),
     "generic-video": ("video", lambda: Linear(Generic(), 1e-4)),
+    "frozen-image": ("image", lambda: Linear(FrozenImage("mobilenet-v2", 32), 1e-3)),
+    "frozen-video": (
+        "video",
+        lambda: FrozenVideo(FrozenFrames(FrozenImage("mobilenet-v2", 32), 3), 1e-3, closes=0.5),
+    ),
+    "frozen-sound": ("audio", lambda: ByLength(FrozenSound(), 1e-7, longest=10**6)),
 }
 LATER = Deadline(time.monotonic() + 1e6)
 
