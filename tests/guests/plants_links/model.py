@@ -1,4 +1,4 @@
-"""A guest that predicts once, then puts links, folders and a deep tree where our files will lie."""
+"""A guest that predicts once, then puts links and folders where our files will lie."""
 
 import os
 import pathlib
@@ -33,7 +33,7 @@ def misbehave():
         (output / name / "inside").mkdir(parents=True)
     (output / "labelled" / "dataset.predict").unlink()
     (output / "labelled" / "dataset.predict").symlink_to("/etc/passwd")
-    for _ in range(1200):
+    for _ in range(100):
         pathlib.Path("deeper").mkdir()
         os.chdir("deeper")
     print("planted")  # noqa: T201

@@ -107,5 +107,3 @@ except PermissionError:
     sys.exit(7)
 """
     assert start(code, tmp_path).wait(30) == 7
-
-
