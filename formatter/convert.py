@@ -6,7 +6,6 @@ The same source and options give the same bytes.
 
 from __future__ import annotations
 
-import itertools
 import re
 import shutil
 import tempfile
@@ -23,6 +22,7 @@ from formatter.readers import open_source
 from formatter.source import Options, Row, Source
 from formatter.split import order_for_training, split
 
+PROGRESS_STEPS = 500
 ZIP_TIME = (1980, 1, 1, 0, 0, 0)  # the earliest a zip can hold: no clock in the bytes
 
 
@@ -104,12 +104,14 @@ def _plan(
     numbers = {s: [n for n, row in enumerate(rows) if row.subset == s] for s in SUBSETS}
     if not kept:
         numbers["train"] = order_for_training(numbers["train"], seed)
-    done = itertools.count(1)
+    done = 0
+    step = max(1, len(rows) // PROGRESS_STEPS)
 
-    def count() -> None:
-        number = next(done)
-        if on_progress is not None:
-            on_progress(number, len(rows))
+    def count(more: int) -> None:
+        nonlocal done
+        told, done = done, done + more
+        if on_progress is not None and (done // step > told // step or done == len(rows)):
+            on_progress(done, len(rows))
 
     return Plan(source, rows, name, numbers, count)
 

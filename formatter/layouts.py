@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import itertools
 import json
 import pickle
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -9,16 +11,17 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
 from autodl.bundle import write_items
 from autodl.errors import UsageError
+from autodl.examples import encode_rows
 from autodl.metadata import METADATA_NAME, DataSpecification, write_metadata
 from autodl.records import Example, RecordWriter, encode_example
-from formatter.source import Row, Source, Subset
+from formatter.source import Row, Source, Subset, Table
 
 SUBSETS: tuple[Subset, ...] = ("train", "test", "unlabelled")
 PICKLE_PROTOCOL = 4  # read by every Python since 3.4
+TABLE_ROWS = 4096  # encoded at a time
 AUTOSPEECH_BUDGET_SECONDS = 1800  # that challenge's
 
 
@@ -30,34 +33,42 @@ class Plan:
     rows: Sequence[Row]
     name: str
     numbers: dict[Subset, list[int]]
-    on_read: Callable[[], None]  #: called after each example
+    on_read: Callable[[int], None]  #: called with how many examples were read since
 
-    @property
+    def read(self, subset: Subset) -> Iterator[Example]:
+        """Contents of a subset."""
+        for content in self.source.read(self.numbers[subset]):
+            yield content
+            self.on_read(1)
+
+    def labels(self, subset: Subset) -> Iterator[tuple[int, ...]]:
+        """The columns of each row's labels."""
+        columns = self.columns
+        known: dict[tuple[str, ...], tuple[int, ...]] = {}
+        for number in self.numbers[subset]:
+            names = self.rows[number].labels
+            if names not in known:
+                known[names] = tuple(sorted(columns[name] for name in names))
+            yield known[names]
+
+    @functools.cached_property
     def columns(self) -> dict[str, int]:
         """The column of each label."""
         return {label: column for column, label in enumerate(self.source.label_names)}
 
-    def read(self, subset: Subset) -> Iterator[tuple[Row, Example]]:
-        """Rows and contents of a subset."""
-        numbers = self.numbers[subset]
-        for number, content in zip(numbers, self.source.read(numbers), strict=True):
-            yield self.rows[number], content
-            self.on_read()
-
-    def label_lines(self, subset: Subset) -> Iterable[str]:
+    def label_lines(self, subset: Subset) -> Iterator[str]:
         """The lines of a ``.solution`` file."""
-        columns = self.columns
-        for number in self.numbers[subset]:
-            cells = ["0"] * len(columns)
-            for label in self.rows[number].labels:
-                cells[columns[label]] = "1"
-            yield " ".join(cells) + "\n"
+        lines: dict[tuple[int, ...], str] = {}
+        for labels in self.labels(subset):
+            if labels not in lines:
+                cells = ["1" if c in labels else "0" for c in range(len(self.columns))]
+                lines[labels] = " ".join(cells) + "\n"
+            yield lines[labels]
 
 
 def write_tfrecord(plan: Plan, folder: Path) -> None:
     """Everything the original reader and scorer ask for, and ``items.csv`` beside the records."""
     columns = plan.columns
-    coded: dict[tuple[str, ...], tuple[NDArray[np.int64], NDArray[np.float32]]] = {}
     present = [subset for subset in SUBSETS if plan.numbers[subset]]
     for subset in present:
         place = folder / f"{plan.name}.data" / subset
@@ -65,23 +76,10 @@ def write_tfrecord(plan: Plan, folder: Path) -> None:
         stem = "sample-unlabelled" if subset == "unlabelled" else f"sample-{plan.name}-{subset}"
         # ids as the official writer's: training records are counted on from the test records
         first = len(plan.numbers["test"]) if subset == "train" else 0
+        encode = _encode_table if isinstance(plan.source, Table) else _encode_each
         with RecordWriter(place / f"{stem}.tfrecord") as writer:
-            for number, (row, content) in enumerate(plan.read(subset), first):
-                labels = row.labels if subset == "train" else ()
-                if labels not in coded:
-                    numbers = sorted(columns[label] for label in labels)
-                    coded[labels] = np.array(numbers, np.int64), np.ones(len(labels), np.float32)
-                writer.write(
-                    encode_example(
-                        Example(
-                            number,
-                            *coded[labels],
-                            dense=content.dense,
-                            compressed=content.compressed,
-                            sparse=content.sparse,
-                        )
-                    )
-                )
+            for payload in encode(plan, subset, first):
+                writer.write(payload)
         write_items([plan.rows[n].name for n in plan.numbers[subset]], place)
     shape = plan.source.shape()
     for subset in present:
@@ -99,6 +97,33 @@ def write_tfrecord(plan: Plan, folder: Path) -> None:
     (folder / "metadata").touch()  # marks a dataset for the challenge's platform
 
 
+def _encode_each(plan: Plan, subset: Subset, first: int) -> Iterator[bytes]:
+    labels = plan.labels("train") if subset == "train" else itertools.repeat(())
+    for number, content in enumerate(plan.read(subset), first):
+        index = np.array(next(labels), np.int64)
+        yield encode_example(
+            Example(
+                number,
+                index,
+                np.ones(len(index), np.float32),
+                content.dense,
+                content.compressed,
+                content.sparse,
+            )
+        )
+
+
+def _encode_table(plan: Plan, subset: Subset, first: int) -> Iterator[bytes]:
+    assert isinstance(plan.source, Table)
+    numbers = plan.numbers[subset]
+    labels = list(plan.labels("train")) if subset == "train" else [()] * len(numbers)
+    for start in range(0, len(numbers), TABLE_ROWS):
+        block = slice(start, start + TABLE_ROWS)
+        values = plan.source.values[numbers[block]]
+        yield from encode_rows(values, labels[block], first + start)
+        plan.on_read(len(values))
+
+
 def write_autospeech(plan: Plan, folder: Path) -> None:
     """Pickled lists of float32 (samples,), and the labels of both parts.
 
@@ -107,7 +132,7 @@ def write_autospeech(plan: Plan, folder: Path) -> None:
     data = folder / f"{plan.name}.data"
     data.mkdir(parents=True)
     for subset in SUBSETS:
-        waves = [_wave(content) for _, content in plan.read(subset)]
+        waves = [_wave(content) for content in plan.read(subset)]
         if waves:
             with (data / f"{subset}.pkl").open("wb") as file:
                 pickle.dump(waves, file, protocol=PICKLE_PROTOCOL)

@@ -6,7 +6,10 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal, NamedTuple, Protocol
+from typing import Literal, NamedTuple, Protocol, runtime_checkable
+
+import numpy as np
+from numpy.typing import NDArray
 
 from autodl.errors import UsageError
 from autodl.metadata import MatrixSpec
@@ -76,6 +79,15 @@ class Source(Protocol):
 
     def shape(self) -> Shape:
         """Valid when every row has been read."""
+
+
+@runtime_checkable
+class Table(Source, Protocol):
+    """A source that is one table of numbers, which can be written faster."""
+
+    @property
+    def values(self) -> NDArray[np.float32]:
+        """The content of every row: float32 (rows, features)."""
 
 
 @contextmanager

@@ -39,7 +39,9 @@ def split(rows: Sequence[Row], test: float, seed: int) -> list[Row]:
             hint="Add examples, or bring train and test already split.",
         )
     return [
-        row if row.subset else row._replace(subset="test" if number in chosen else "train")
+        row
+        if row.subset
+        else Row(row.name, row.labels, "test" if number in chosen else "train", row.group)
         for number, row in enumerate(rows)
     ]
 
@@ -47,12 +49,18 @@ def split(rows: Sequence[Row], test: float, seed: int) -> list[Row]:
 def _choose(rows: Sequence[Row], units: list[list[int]], test: float, seed: int) -> list[list[int]]:
     """Systematic sampling from the units in order of their labels: every class gets its share."""
     labels = [_common_labels(rows, unit) for unit in units]
-    counts = Counter(label for names in labels for label in names)
-    free = [i for i, names in enumerate(labels) if all(counts[name] > 1 for name in names)]
-    shuffled = np.random.default_rng(seed).permutation(len(free))
-    ordered = sorted((free[i] for i in shuffled), key=lambda i: labels[i])
+    distinct = sorted(set(labels))
+    rank = {names: number for number, names in enumerate(distinct)}
+    ranks = np.array([rank[names] for names in labels], np.int64)
+    counts: Counter[str] = Counter()
+    for names, count in zip(distinct, np.bincount(ranks), strict=True):
+        counts.update(dict.fromkeys(names, int(count)))
+    shared = np.array([all(counts[name] > 1 for name in names) for names in distinct], bool)
+    free = np.flatnonzero(shared[ranks])
+    shuffled = free[np.random.default_rng(seed).permutation(len(free))]
+    ordered = shuffled[np.argsort(ranks[shuffled], kind="stable")]
     marks = np.floor((np.arange(len(ordered) + 1) + 0.5) * test)
-    return [units[i] for i, taken in zip(ordered, np.diff(marks) > 0, strict=True) if taken]
+    return [units[i] for i in ordered[np.diff(marks) > 0]]
 
 
 def _common_labels(rows: Sequence[Row], unit: list[int]) -> tuple[str, ...]:

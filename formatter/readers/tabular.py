@@ -31,13 +31,13 @@ class TabularSource(RowSource):
     def __init__(self, table: Table, options: Options) -> None:
         super().__init__(table, options)
         self._categories: dict[str, list[str]] = {}
-        self._values = self._encode(self.features)
+        self.values = self._encode(self.features)
         self.features = self.features.clear()  # as large as the values
 
     def read(self, rows: Sequence[int]) -> Iterator[Example]:
         """See ``Source``: each example is one step of one row."""
         for number in rows:
-            yield Example(dense=self._values[number : number + 1])
+            yield Example(dense=self.values[number : number + 1])
 
     def shape(self) -> Shape:
         """One row of as many columns as there are features."""
@@ -48,7 +48,7 @@ class TabularSource(RowSource):
             for code, name in enumerate(names)
         }
         matrix = MatrixSpec(
-            row_count=1, col_count=self._values.shape[1], num_channels=1, format=Format.DENSE
+            row_count=1, col_count=self.values.shape[1], num_channels=1, format=Format.DENSE
         )
         features = {name: index for index, name in enumerate(self.features.columns)}
         return Shape(matrix, features=features, channels=codes)
