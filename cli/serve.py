@@ -7,6 +7,7 @@ import json
 import os
 import signal
 import socket
+import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -42,6 +43,7 @@ def serve(
     Without an option, AUTODL_HOST, AUTODL_PORT and AUTODL_DATA count.
     """
     settings = _read_settings(host=host, port=port, data=data)
+    _check_folder(settings.data)
     with _listen(settings.host, settings.port) as listener:
         from service import log
         from service.app import TOKEN_FILE, create_app, prepare
@@ -80,6 +82,21 @@ def _read_settings(**options: Any) -> Settings:
             "setting-invalid",
             f"The setting {name}: {first['msg']}.",
             hint=f"It comes from an option or from AUTODL_{name.upper()}.",
+        ) from error
+
+
+def _check_folder(data: Path) -> None:
+    """Whether everything can be kept there; it is made if it does not exist."""
+    try:
+        data.mkdir(mode=0o700, parents=True, exist_ok=True)  # users' data lie there
+        with tempfile.TemporaryFile(dir=data):
+            pass
+    except OSError as error:
+        raise UsageError(
+            "data-directory-unusable",
+            f"Nothing can be written to the data directory: {_explain(error)}.",
+            hint="Choose another one with --data or AUTODL_DATA.",
+            file=str(data),
         ) from error
 
 
