@@ -1,10 +1,10 @@
 """The process tree of one solution: measure it whole, end it whole.
 
 A solution may fork, start sessions of its own and let its parents die. Its keeper
-(``autodl/keeper.py``) holds them all and ends them at a word; where the kernel gives the keeper no
-such hold, they are searched and killed from here. On Linux this process too makes itself a
-subreaper, so that orphans of a lost keeper become its children: whoever uses a ``ProcessTree``
-starts no other children while it lives.
+(``autodl/keeper.py``) holds them all and ends them at a word; where the kernel gives it no such
+hold, or a program is our own and has no keeper, they are searched and killed from here. On Linux
+this process too makes itself a subreaper, so that orphans of a lost keeper become its children:
+whoever uses a ``ProcessTree`` starts no other children while it lives.
 """
 
 from __future__ import annotations
@@ -45,20 +45,24 @@ class Member(NamedTuple):
 
 
 class ProcessTree:
-    """The descendants of this process that are not older than the tree, nor of those that are."""
+    """The descendants of this process that are not older than the tree, nor of those that are.
+
+    ``kept`` says that the root is a keeper, which ends all the others when it is told to.
+    """
 
     root: subprocess.Popen[bytes]
 
-    def __init__(self) -> None:
+    def __init__(self, *, kept: bool = False) -> None:
         become_subreaper()
+        self._kept = kept
         self._count = 0
         self._others = {(p.pid, p.start) for p in _scan() if p.parent == os.getpid()}
 
     def start(self, command: list[str], env: dict[str, str], cwd: Path) -> BinaryIO:
-        """Start the root, a keeper, in a session of its own; return the pipe of its output."""
+        """Start the root in a session of its own; return the pipe of its output."""
         self.root = subprocess.Popen(
             command,
-            stdin=subprocess.PIPE,
+            stdin=subprocess.PIPE if self._kept else subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             start_new_session=True,
@@ -122,9 +126,24 @@ class ProcessTree:
 
         None if some are left, which only the kernel can hold so fast.
         """
+        if self._kept:
+            self._tell_keeper(grace_seconds)
+        elif grace_seconds:
+            _signal_all(self.members(), signal.SIGTERM)
+            deadline = time.monotonic() + grace_seconds
+            while self.members() and time.monotonic() < deadline:
+                time.sleep(POLL_SECONDS)
+        deadline = time.monotonic() + KILL_SECONDS
+        while (members := self.members()) and time.monotonic() < deadline:
+            _signal_all(members, signal.SIGSTOP)  # who is stopped cannot fork
+            _signal_all([*members, *self.members()], signal.SIGKILL)
+            time.sleep(POLL_SECONDS)
+        return None if members else self.root.wait()
+
+    def _tell_keeper(self, grace_seconds: float) -> None:
         control = cast("BinaryIO", self.root.stdin)
-        if self._count <= CROWD:  # as last seen: a look takes seconds in the middle of a bomb
-            with suppress(BrokenPipeError, subprocess.TimeoutExpired):
+        with suppress(BrokenPipeError, subprocess.TimeoutExpired):
+            if self._count <= CROWD:  # as last seen: a look takes seconds in the middle of a bomb
                 control.write(b"T")
                 control.flush()
                 self.root.wait(grace_seconds)
@@ -132,12 +151,6 @@ class ProcessTree:
             control.close()
         with suppress(subprocess.TimeoutExpired):
             self.root.wait(KILL_SECONDS)
-        deadline = time.monotonic() + KILL_SECONDS
-        while (members := self.members()) and time.monotonic() < deadline:
-            _signal_all(members, signal.SIGSTOP)  # who is stopped cannot fork
-            _signal_all([*members, *self.members()], signal.SIGKILL)
-            time.sleep(POLL_SECONDS)
-        return None if members else self.root.wait()
 
     def _reap(self, process: Member) -> bool:
         """Collect a dead orphan; the root is its `Popen`'s to collect."""

@@ -185,7 +185,7 @@ class _Supervisor:
         self._budget_seconds = budget_seconds
         self._construction_seconds = construction_seconds
         self._limits = limits
-        self._tree = ProcessTree()
+        self._tree = ProcessTree(kept=True)
         self._meter = _Meter(self._tree, output, limits)
         self._launched = 0.0
         self._not_started = 0.0  # when we last looked and saw no start
