@@ -7,7 +7,7 @@ import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import typer
 
@@ -17,14 +17,19 @@ Source = Annotated[Path, typer.Argument(help="A folder of files, a table, or a b
 Out = Annotated[Path | None, typer.Argument(help="NAME.zip, or a folder.")]
 Label = Annotated[str, typer.Option(help="The label column; several 0/1 columns as a,b,c.")]
 Group = Annotated[str | None, typer.Option(help="Rows of equal values here are never split apart.")]
-Test = Annotated[float, typer.Option(help="Share of the test part, where the source is not split.")]
+Test = Annotated[
+    str, typer.Option(help="Share of the test part, where the source is not split; or the part.")
+]
 Seed = Annotated[int, typer.Option(help="Of the split and of the training order.")]
 MaxSide = Annotated[
     int | None, typer.Option(min=1, help="Make images and frames at most this many pixels.")
 ]
 MaxFrames = Annotated[int, typer.Option(min=0, help="Of each video, evenly spaced; 0 keeps all.")]
 SampleRate = Annotated[int, typer.Option(min=1000, help="Of audio, in Hz.")]
-Kind = Annotated[str | None, typer.Option(help="image, audio, video, tabular, series or text.")]
+Kind = Annotated[
+    Literal["image", "audio", "video", "tabular", "series", "text"] | None,
+    typer.Option(help="What the source is, where it is not found out rightly."),
+]
 Resplit = Annotated[bool, typer.Option("--resplit", help="Split an existing bundle anew.")]
 To = Annotated[
     Literal["tfrecord", "autospeech"], typer.Option(help="Layout; autospeech is for sounds.")
@@ -48,7 +53,7 @@ def format_source(
     out: Out = None,
     label: Label = "",
     group: Group = None,
-    test: Test = 0.2,
+    test: Test = "0.2",
     seed: Seed = 0,
     max_side: MaxSide = None,
     max_frames: MaxFrames = 64,
@@ -81,7 +86,7 @@ def format_source(
     options = Options(
         label=tuple(part.strip() for part in label.split(",") if part.strip()),
         group=group,
-        test=test,
+        **_split(test),
         seed=seed,
         max_side=max_side,
         max_frames=max_frames,
@@ -99,6 +104,14 @@ def format_source(
         typer.echo(json.dumps(dataclasses.asdict(summary), ensure_ascii=False))
     else:
         print_summary(summary, Console())
+
+
+def _split(test: str) -> dict[str, Any]:
+    """The option that says what the test part is: its share or its place."""
+    try:
+        return {"test": float(test)}
+    except ValueError:
+        return {"test_part": Path(test)}
 
 
 @contextmanager

@@ -25,6 +25,7 @@ class Options:
     label: tuple[str, ...] = ()  #: label column, or several 0/1 columns
     group: str | None = None  #: column whose equal values must not be split apart
     test: float = 0.2  #: share of the test subset where the source has none
+    test_part: Path | None = None  #: the test subset, when it lies elsewhere
     seed: int = 0
     max_side: int | None = None  #: pixels; larger images and frames are made smaller
     max_frames: int = 64  #: of a video; 0: all

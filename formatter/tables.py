@@ -122,7 +122,9 @@ def find_column(header: list[str], names: tuple[str, ...]) -> int | None:
 def _parts(source: Path, options: Options) -> Iterator[tuple[Subset | None, Path]]:
     folder = source if source.is_dir() else None
     if folder is None:
-        yield None, source
+        yield ("train" if options.test_part else None), source
+        if options.test_part is not None:
+            yield "test", options.test_part
     else:
         for subset in ("train", "test"):
             path = find_table(folder, subset)

@@ -6,6 +6,7 @@ by their columns.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 from autodl.errors import UsageError
@@ -21,13 +22,17 @@ from formatter.readers.text import TextFileSource, TextSource, is_text
 from formatter.readers.ts import TsSource
 from formatter.readers.video import VideoSource
 from formatter.source import Options, Source
-from formatter.tables import Table, is_table, read_table
+from formatter.tables import Table, find_table, is_table, read_table
 
 FILES = (ImageSource, AudioSource, VideoSource, TextFileSource)
 TABLES: dict[str, type[RowSource]] = {
     reader.kind: reader for reader in (TabularSource, SeriesSource, TextSource)
 }
-KINDS = (*(reader.kind for reader in FILES), *TABLES)
+SINGLE: tuple[tuple[Callable[[Path], bool], Callable[[Path, Options], Source]], ...] = (
+    (lambda path: path.suffix.lower() == ".npz", ArraySource),
+    (lambda path: path.suffix.lower() == ".ts", TsSource),
+    (is_libsvm, LibsvmSource),
+)
 
 
 def open_source(source: Path, options: Options) -> Source:
@@ -37,19 +42,17 @@ def open_source(source: Path, options: Options) -> Source:
     """
     if not source.exists():
         raise UsageError("source-missing", f"There is no file or folder {source}.")
+    if options.test_part is not None:
+        _require_one_split(source, options.test_part)
     if is_table(source):
         table = read_table(source, options)
         long = find_long(table) if options.kind in (None, SeriesSource.kind) else None
         if long is not None:
             table = widen(table, *long, options)
-        reader = TABLES.get(options.kind or _find_kind(table, options), TabularSource)
-        return reader(table, options)
-    if source.suffix.lower() == ".npz":
-        return ArraySource(source, options)
-    if source.suffix.lower() == ".ts":
-        return TsSource(source, options)
-    if is_libsvm(source):
-        return LibsvmSource(source, options)
+        return TABLES.get(options.kind or _find_kind(table, options), TabularSource)(table, options)
+    for is_it, reader in SINGLE:
+        if is_it(source):
+            return reader(source, options)
     for files in FILES:
         if files.kind == options.kind or (options.kind is None and files.detect(source)):
             return files(source, options)
@@ -63,6 +66,22 @@ def open_source(source: Path, options: Options) -> Source:
         " libsvm, .ts and .npz files; an existing bundle, unpacked; and most of them already split"
         " into train and test.",
     )
+
+
+def _require_one_split(source: Path, test: Path) -> None:
+    if test.is_dir() != source.is_dir() or not test.exists():
+        raise UsageError(
+            "test-part-unfit",
+            f"{test} is not a share between 0 and 1, nor laid out as the source.",
+            hint="Give --test a share, or a file (or folder) of examples like the source.",
+        )
+    own = (source / "train").is_dir() or find_table(source, "train") or is_bundle(source)
+    if own or source.suffix.lower() == ".npz":
+        raise UsageError(
+            "test-part-unfit",
+            "The source has a test part of its own, so --test cannot name another.",
+            hint="Leave --test out: the split is kept.",
+        )
 
 
 def _find_kind(table: Table, options: Options) -> str:

@@ -64,7 +64,7 @@ class FileSource(ABC, Generic[T]):
         self.options = options
         self.places: list[Place] = []
         self.rows: list[Row] = []
-        for subset, folder in _parts(source):
+        for subset, folder in _parts(source, options.test_part):
             listing = find_listing(folder)
             if listing is not None:
                 self._add_listed(folder, listing, subset)
@@ -218,7 +218,11 @@ def class_folders(folder: Path, whole: bool) -> list[Path]:
     return sorted((p for p in found if p.name not in reserved), key=lambda p: natural_key(p.name))
 
 
-def _parts(source: Path) -> Iterator[tuple[Subset | None, Path]]:
+def _parts(source: Path, test: Path | None) -> Iterator[tuple[Subset | None, Path]]:
+    if test is not None:
+        yield "train", source
+        yield "test", test
+        return
     if find_listing(source) is not None or not (source / "train").is_dir():
         yield None, source
         return

@@ -91,7 +91,9 @@ def _find(folder: Path, stem: str) -> Path | None:
 
 def _parts(source: Path, options: Options) -> Iterator[tuple[Subset | None, Path]]:
     if source.is_file():
-        yield None, source
+        yield ("train" if options.test_part else None), source
+        if options.test_part is not None:
+            yield "test", options.test_part
     else:
         subsets: tuple[Subset, ...] = ("train", "test")
         for subset in subsets:

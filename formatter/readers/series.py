@@ -107,7 +107,9 @@ def find_long(table: Table) -> tuple[str, str] | None:
     """The columns of a table in long form (a row per time) that name the series and the time."""
     found = (find_column(table.header, names) for names in (ID_NAMES, TIME_NAMES))
     series, time = ((None if at is None else table.header[at]) for at in found)
-    return (series, time) if series is not None and time is not None else None
+    if series is None or time is None or table.frame[series].is_unique().all():
+        return None  # also where each row has a name and a time of its own
+    return series, time
 
 
 def widen(table: Table, series: str, time: str, options: Options) -> Table:

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
+import polars as pl
 
 from autodl.errors import BundleError
 from autodl.metadata import Format, MatrixSpec
@@ -58,7 +59,7 @@ class TextSource(RowSource):
     def __init__(self, table: Table, options: Options) -> None:
         super().__init__(table, options)
         (column,) = self.features.iter_columns()
-        self._texts: list[str] = column.fill_null("").to_list()
+        self._texts: list[str] = column.cast(pl.String).fill_null("").to_list()
         self._vocabulary = Vocabulary(self._texts[:SAMPLED_TEXTS])
 
     def read(self, rows: Sequence[int]) -> Iterator[Example]:

@@ -27,7 +27,7 @@ class TsSource:
     def __init__(self, source: Path, options: Options) -> None:
         self._values: list[NDArray[np.float32]] = []  # (steps, channels) each
         self.rows: list[Row] = []
-        for subset, path in _parts(source):
+        for subset, path in _parts(source, options.test_part):
             self._add(path, subset)
         if options.unlabelled is not None:
             self._add(options.unlabelled, "unlabelled")
@@ -81,8 +81,8 @@ class TsSource:
                 count += 1
 
 
-def _parts(source: Path) -> Iterator[tuple[Subset | None, Path]]:
-    other = source.with_name(source.name.replace("_TRAIN", "_TEST"))
+def _parts(source: Path, test: Path | None) -> Iterator[tuple[Subset | None, Path]]:
+    other = test or source.with_name(source.name.replace("_TRAIN", "_TEST"))
     if other != source and other.is_file():
         yield "train", source
         yield "test", other

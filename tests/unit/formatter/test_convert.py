@@ -140,3 +140,46 @@ def test_practice_datasets_keep_their_split(
     assert summary.split == "kept"
     assert check(tmp_path / "out").ok
     assert len(subset(tmp_path / "out", "test")) == summary.counts["test"]
+
+
+def test_a_test_part_may_lie_elsewhere(table: Path, tmp_path: Path) -> None:
+    part = tmp_path / "held-out.csv"
+    part.write_text("size,colour,label\n1,green,yes\n2,red,no\n3,red,no\n")
+    summary = convert(table, tmp_path / "out", Options(test_part=part))
+    assert summary.counts == {"train": 30, "test": 3}
+    codes = subset(tmp_path / "out", "test").metadata.metadata_.channel_to_index_map
+    assert codes == {"colour=blue": 0, "colour=green": 1, "colour=red": 2}
+
+
+@pytest.mark.parametrize("part", ["nowhere.csv", "pictures"])
+def test_a_test_part_must_be_laid_out_as_the_source(
+    table: Path, image_folder: Path, part: str
+) -> None:
+    with pytest.raises(UsageError) as caught:
+        convert(table, None, Options(test_part=image_folder.parent / part))
+    assert caught.value.code == "test-part-unfit"
+
+
+def test_a_number_column_with_a_late_word_is_categorical_in_every_part(tmp_path: Path) -> None:
+    rows = [f"{n % 3},{'ab'[n % 2]}" for n in range(1500)]
+    (tmp_path / "t.csv").write_text("\n".join(["code,label", *rows, "1.0,a", "x,b"]) + "\n")
+    (tmp_path / "u.csv").write_text("code\n2\n1.0\n")
+    convert(tmp_path / "t.csv", tmp_path / "out", Options(unlabelled=tmp_path / "u.csv"))
+    unlabelled = subset(tmp_path / "out", "unlabelled")
+    codes = unlabelled.metadata.metadata_.channel_to_index_map
+    assert codes == {f"code={name}": n for n, name in enumerate(["0", "1", "1.0", "2", "x"])}
+    assert [x.item() for x, _ in unlabelled] == [3, 2]
+
+
+def test_a_short_line_is_found_without_quotes_and_with(tmp_path: Path) -> None:
+    for quoted in ("1", '"1"'):
+        (tmp_path / "t.csv").write_text(f"label,a,b\nx,{quoted},2\ny,3\nx,4,\n")
+        with pytest.raises(BundleError) as caught:
+            convert(tmp_path / "t.csv", None)
+        assert (caught.value.code, caught.value.line) == ("table-row-ragged", 3)
+
+
+def test_rows_with_an_id_and_a_time_each_are_no_series(tmp_path: Path) -> None:
+    rows = [f"{n},{n * 7 % 5},{n % 3},{'ab'[n % 2]}" for n in range(20)]
+    (tmp_path / "t.csv").write_text("\n".join(["id,time,x,label", *rows]) + "\n")
+    assert convert(tmp_path / "t.csv", None).kind == "tabular"
