@@ -212,7 +212,7 @@ class Reconciler:
             run = session.get(Run, observation.run_id)
         self._seen.pop(observation.run_id, None)
         age = utc_now() - run.ended_at if run is not None and run.ended_at else timedelta.max
-        if observation.phase not in (Phase.ENDED, Phase.ABSENT):
+        if observation.phase is not Phase.ENDED:  # also one that died right after its report
             if age > timedelta(seconds=CLEAN_SECONDS):
                 self.executor.cancel(observation.run_id)
         elif age > timedelta(seconds=self.settings.keep_run_seconds):

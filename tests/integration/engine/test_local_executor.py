@@ -206,9 +206,13 @@ def test_a_supervisor_killed_from_outside_is_absent_and_its_processes_can_be_end
     psutil.Process(json.loads((folder / "status.json").read_text())["pid"]).kill()
     wait(executor, spec.run_id, lambda o: o.phase is Phase.ABSENT)
     assert processes_of(folder) != []
+    with pytest.raises(PlatformError):
+        executor.ensure(make_spec())  # they may still hold the GPU
     executor.cancel(spec.run_id)
     time.sleep(0.2)
     assert processes_of(folder) == []
+    assert look(executor, spec.run_id).end is End.CANCELED
+    start(make_spec())
 
 
 def test_a_supervisor_that_ignores_us_is_killed_in_the_end(start, settings, monkeypatch) -> None:

@@ -196,10 +196,7 @@ class TestLoss:
         def finish_meanwhile(run_ids: list[str]) -> list[Observation]:
             monkeypatch.undo()
             seen = observe(run_ids)
-            fault = {"family": "solution", "code": "a-b", "message": "It raised."}
-            with world.database.write() as session:
-                token = world.token(run.id)
-                service.finish_solve(session, run.id, token, result=None, error=fault)
+            world.end_as_reported(run.id)
             return [o.model_copy(update={"phase": Phase.ENDED, "end": End.INFRA}) for o in seen]
 
         monkeypatch.setattr(world.executor, "observe", finish_meanwhile)
@@ -262,6 +259,17 @@ class TestOrphans:
         world.executor.held["ghost"] = Observation(run_id="ghost", phase=Phase.RUNNING)
         world.tick()
         assert world.executor.held["ghost"].phase is Phase.ENDED
+
+    def test_what_is_left_of_a_run_that_died_after_its_report_is_ended(self, world) -> None:
+        submission_id, run = world.start_solving()
+        world.end_as_reported(run.id)
+        world.executor.held[run.id] = Observation(run_id=run.id, phase=Phase.ABSENT)
+        world.tick()
+        assert world.executor.canceled == []  # it may be ending by itself
+        world.change_run(run.id, ended_at=utc_now() - timedelta(minutes=1))
+        world.tick()
+        assert world.executor.canceled == [run.id]
+        assert world.see(submission_id).state is S.FAILED
 
     def test_a_finished_run_is_kept_for_a_while_and_then_forgotten(self, world) -> None:
         submission_id, run = world.start_solving()
