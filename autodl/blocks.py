@@ -19,7 +19,7 @@ Bytes = NDArray[np.uint8]
 Floats = NDArray[np.float32]
 Span = tuple[int, int]
 
-_INTS, _FLOATS = 3, 2  # which member of a Feature holds what (formats 1.4)
+_BYTES, _FLOATS, _INTS = 1, 2, 3  # which member of a Feature holds what (formats 1.4)
 
 
 @dataclass(frozen=True)
@@ -103,7 +103,10 @@ def _features(payload: bytes) -> Iterator[tuple[str, tuple[int, Span]]]:
     context, lists = _members(payload, (0, len(payload)), (1, 2))
     for entry in _repeated(payload, context):
         key, feature = _members(payload, entry, (1, 2))
-        yield payload[slice(*key)].decode(), _packed(payload, feature)
+        name, (kind, values) = payload[slice(*key)].decode(), _packed(payload, feature)
+        if name not in _KINDS and kind != _BYTES:
+            raise ValueError("a feature that only protobuf can vouch for")
+        yield name, (kind, values)
     for entry in _repeated(payload, lists):
         key, steps = _members(payload, entry, (1, 2))
         (step,) = _repeated(payload, steps)

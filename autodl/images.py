@@ -22,6 +22,7 @@ from autodl.errors import BundleError
 Pixels = NDArray[np.uint8]
 
 MAX_PIXELS = 100_000_000  # of one image: 10,000 x 10,000, 300 MB decoded
+MAX_ANIMATION_PIXELS = 4 * MAX_PIXELS  # of all frames: each is painted on the whole canvas
 THUMBNAIL_SIDE = 16
 FORMATS = ("JPEG", "PNG", "BMP", "GIF", "WEBP")
 # Pillow itself refuses twice this while it reads headers and frames; what it would only warn of,
@@ -31,6 +32,7 @@ warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
 # What Pillow's plugins raise on broken files.
 _BROKEN = (OSError, SyntaxError, ValueError, TypeError, IndexError, EOFError, OverflowError)
 _GREY = (9798, 19235, 3735)  # 0.299, 0.587, 0.114 in units of 2^-15
+_GREY_ROWS = 64
 _MODES = {1: "L", 2: "LA", 3: "RGB", 4: "RGBA"}
 
 
@@ -49,7 +51,7 @@ def decode_image(data: bytes, channels: int) -> Pixels:
 def decode_animation(data: bytes, channels: int) -> list[Pixels]:
     """Pixels of every frame of a GIF or WebP; one frame for any other image. Raises as above."""
     with _open(data) as image, _translated():
-        frames = getattr(image, "n_frames", 1)
+        frames = _count_frames(image)
         if frames == 1:
             return [decode_image(data, channels)]
         _require_channels(channels)
@@ -75,13 +77,26 @@ def probe_image(data: bytes, channels: int, animated: bool = False) -> Probe:
     _require_channels(channels)
     with _open(data) as image, _translated():
         height, width = image.height, image.width
+        frames = _count_frames(image) if animated else 1
         image.draft("L", (THUMBNAIL_SIDE, THUMBNAIL_SIDE))
-        grey = Image.fromarray(_convert(image, 1)[:, :, 0])
+        deep = image.mode.startswith("I")
+        grey = Image.fromarray(_stored(image)[:, :, 0]) if deep else image.convert("L")
         small = grey.resize((THUMBNAIL_SIDE, THUMBNAIL_SIDE), Image.Resampling.BOX)
-        frames = getattr(image, "n_frames", 1) if animated else 1
         for frame in range(1, frames):
             _at(image, frame).load()
         return Probe(frames, height, width, np.asarray(small))
+
+
+def _count_frames(image: Image.Image) -> int:
+    frames: int = getattr(image, "n_frames", 1)
+    if frames * image.width * image.height > MAX_ANIMATION_PIXELS:
+        raise BundleError(
+            "image-too-large",
+            f"{frames:,} frames of {image.width} x {image.height} are more than"
+            f" {MAX_ANIMATION_PIXELS:,} pixels.",
+            hint="Scale the animation down, or take fewer of its frames.",
+        )
+    return frames
 
 
 def _at(image: Image.Image, frame: int) -> Image.Image:
@@ -150,9 +165,12 @@ def _stored(image: Image.Image) -> Pixels:
 
 
 def _grey(colour: Pixels) -> Pixels:
-    wide = colour.astype(np.uint32)
-    total = sum(weight * wide[:, :, i] for i, weight in enumerate(_GREY))
-    return (np.asarray(total) >> 15).astype(np.uint8)[:, :, None]
+    grey = np.empty((*colour.shape[:2], 1), np.uint8)
+    for top in range(0, len(colour), _GREY_ROWS):  # by stripes, for sums take four times the room
+        stripe = colour[top : top + _GREY_ROWS].astype(np.uint32)
+        total = np.asarray(sum(weight * stripe[:, :, i] for i, weight in enumerate(_GREY)))
+        grey[top : top + _GREY_ROWS, :, 0] = total >> 15
+    return grey
 
 
 def _unreadable(why: str) -> BundleError:

@@ -357,6 +357,17 @@ def gif_of_four_gigapixels(root: Path) -> None:
     images(root, train=with_image(bytes(data)))
 
 
+@broken("image-too-large", TRAIN_FILE, record=3)
+def gif_of_many_huge_frames(root: Path) -> None:
+    """Frames of one pixel, each to be painted on a canvas of 96 megapixels."""
+    frames = [Image.new("RGB", (2, 2), (12 * shade, 0, 0)) for shade in range(20)]
+    packed = io.BytesIO()
+    frames[0].save(packed, "GIF", save_all=True, append_images=frames[1:])
+    data = bytearray(packed.getvalue())
+    data[6:10] = struct.pack("<HH", 12_000, 8_000)
+    videos(root, train=with_image(bytes(data)))
+
+
 @broken("image-unreadable", TRAIN_FILE, record=3)
 def png_text_chunk_bomb(root: Path) -> None:
     body = b"a\0\0" + zlib.compress(bytes(1 << 27))

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from autodl._proto import sequence_example_pb2 as pb
 from autodl.blocks import decode_block, learn
 from autodl.dataset import BLOCK_RECORDS, Dataset, open_subset
 from autodl.decode import decode_labels
@@ -63,6 +64,19 @@ def test_any_bytes_can_be_looked_at(payload: bytes) -> None:
     if (template := learn(payload)) is not None:
         decode_example(payload)
         assert not template.fixed.all()
+
+
+def test_a_field_of_number_0_is_left_to_protobuf() -> None:
+    message = pb.SequenceExample.FromString(
+        encode_example(Example(3, **make.labels_of(3), **make.row(3)))
+    )
+    message.context.feature["source"].bytes_list.value.append(b"camera")
+    payload = message.SerializeToString()
+    broken = payload.replace(b"\x0a\x08\x0a\x06camera", b"\x02\x08\x0a\x06camera")
+    assert broken != payload
+    assert not decode_block([broken], 4, 3)[2][0]
+    with pytest.raises(BundleError):
+        decode_example(broken)
 
 
 def table_of(root: Path, count: int, **replaced: bytes) -> Dataset:
