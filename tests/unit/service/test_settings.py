@@ -1,11 +1,18 @@
 """Settings come from the environment, and only from there."""
 
+import re
 from pathlib import Path
 
 import pytest
 
 from autodl.errors import UsageError
 from service.settings import Settings, inherited_environment
+
+
+def test_every_setting_is_documented() -> None:
+    page = Path(__file__).resolve().parents[3] / "docs/howto/operate.md"
+    documented = set(re.findall(r"`AUTODL_([A-Z_]+)`", page.read_text(encoding="utf-8")))
+    assert {name.upper() for name in Settings.model_fields} == documented
 
 
 def test_gpus_are_given_with_commas_and_none_means_the_processor(monkeypatch, tmp_path) -> None:
