@@ -48,6 +48,10 @@ CATEGORY_MAX_VALUES = 40  # whole-number columns of at most this many values are
 CATEGORY_MAX_COLUMNS = 200
 LOGISTIC_INVERSE_PENALTY = 0.1
 LOGISTIC_MAX_WORK = 2e8  # rows x columns x classes
+SVM_C = 1.0  # of sparse rows of length 1: texts and sparse tables
+SPARSE_MAX_SCALE = 100.0
+KERNEL_LANDMARKS = 1000
+KERNEL_WIDTH = 1.0  # of the kernel, in typical distances
 FOREST_MAX_ROWS = 5000
 FOREST_TREES = ((100, 0.15), (400, 0.04))  # trees, and the share of the gap they should close
 FOREST_LOT = 50
@@ -62,7 +66,6 @@ TEXT_MANY = 5000
 TEXT_HASHES = 2**21  # columns that words, and runs of words or letters, are hashed to
 TEXT_MAX_TOKENS = 2000  # of a document
 TEXT_MAX_LETTERS = 3000  # of a document
-TEXT_SVM_C = 1.0
 
 # Series and sound -------------------------------------------------------------------------------
 COURSE_STEPS = 48

@@ -14,6 +14,9 @@ from .metric import nauc
 
 Floats = NDArray[np.float32]
 
+STANDARD_LIMIT = 10.0
+UNSCALED_VARIANCE = 1000.0  # in all: as of so many standardised features, so penalties are alike
+
 
 @dataclass(frozen=True)
 class LinearHead:
@@ -24,36 +27,49 @@ class LinearHead:
     projection: Floats | None  # (F, P)
     weights: Floats  # (P, C)
     bias: Floats  # (C,)
+    limit: float  # of a standardised value
 
     def __call__(self, features: Floats) -> Floats:
         """float32 (n, C)."""
-        z = _standardise(features, self.mean, self.scale, self.projection)
+        z = _standardise(features, self.mean, self.scale, self.limit, self.projection)
         return np.asarray(z @ self.weights + self.bias, np.float32)
 
 
-def fit_ridge(features: Floats, labels: Floats, deadline: Deadline | None = None) -> LinearHead:
+def fit_ridge(
+    features: Floats,
+    labels: Floats,
+    deadline: Deadline | None = None,
+    standardise: bool = True,
+) -> LinearHead:
     """One ridge regression a class, all with the penalty of best leave-one-out NAUC.
+
+    Without ``standardise`` the features keep their relative scales.
 
     Uses the smaller of the Gram and the covariance matrix, so it costs min(n, F)^3. Raises
     OutOfTimeError when the deadline has passed before the costly part.
     """
     mean = features.mean(axis=0)
     scale = features.std(axis=0)
-    scale = np.where(scale > 1e-6 * max(float(scale.max(initial=0.0)), 1e-30), scale, np.inf)
+    limit = STANDARD_LIMIT
+    if standardise:
+        scale = np.where(scale > 1e-6 * max(float(scale.max(initial=0.0)), 1e-30), scale, np.inf)
+    else:
+        total = float(np.sqrt((scale**2).sum() / UNSCALED_VARIANCE))
+        scale, limit = np.full_like(scale, max(total, 1e-30)), np.inf
     projection = None
     if features.shape[1] > config.RIDGE_MAX_FEATURES and len(features) > config.RIDGE_MAX_FEATURES:
         rng = np.random.default_rng(config.SEED)
         size = (features.shape[1], config.RIDGE_MAX_FEATURES)
         projection = rng.choice(np.array([-1, 1], np.float32), size)
         projection /= np.float32(np.sqrt(size[1]))
-    x = _standardise(features, mean, scale, projection)
+    x = _standardise(features, mean, scale, limit, projection)
     centre, share = x.mean(axis=0), labels.mean(axis=0)  # clipping has moved the centre
     x, y = x - centre, labels - share
     if deadline is not None:
         deadline.check()
     weights = _solve_dual(x, y, labels) if len(x) <= x.shape[1] else _solve_primal(x, y, labels)
     bias = np.asarray(share - centre @ weights, np.float32)
-    return LinearHead(mean, scale, projection, weights, bias)
+    return LinearHead(mean, scale, projection, weights, bias, limit)
 
 
 def _solve_dual(x: Floats, y: Floats, labels: Floats) -> Floats:
@@ -91,6 +107,8 @@ def _solve_primal(x: Floats, y: Floats, labels: Floats) -> Floats:
     return np.asarray(vectors @ best, np.float32)
 
 
-def _standardise(x: Floats, mean: Floats, scale: Floats, projection: Floats | None) -> Floats:
-    z = np.clip((x - mean) / scale, -10, 10)
+def _standardise(
+    x: Floats, mean: Floats, scale: Floats, limit: float, projection: Floats | None
+) -> Floats:
+    z = np.clip((x - mean) / scale, -limit, limit)
     return np.asarray(z if projection is None else z @ projection, np.float32)

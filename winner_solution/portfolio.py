@@ -20,6 +20,8 @@ from .learners.convnet import ConvNet, load_framework
 from .learners.forest import Forest
 from .learners.frozen import frozen_learners
 from .learners.linear import Linear
+from .learners.sparse_linear import SparseLinear
+from .learners.table_kernel import TableKernel
 from .learners.table_linear import TableLinear
 from .learners.text_linear import TextLinear
 
@@ -42,7 +44,7 @@ class Portfolio:
 
 
 def _table(task: Task) -> list[Learner]:
-    return [TableLinear(), Boosting(), Forest()]
+    return [TableLinear(), SparseLinear(), Boosting(), Forest(), TableKernel()]
 
 
 def _image(task: Task) -> list[Learner]:

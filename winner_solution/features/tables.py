@@ -23,8 +23,8 @@ class TableEncoder:
     missing: NDArray[np.intp]  # columns in which a missing value is worth a feature
 
     @classmethod
-    def of(cls, table: Floats) -> TableEncoder:
-        """Look at rows (n, columns): columns of few whole numbers are also categories."""
+    def of(cls, table: Floats, categories: bool = True) -> TableEncoder:
+        """Look at rows (n, columns): columns of few whole numbers may be categories too."""
         with np.errstate(all="ignore"):
             known = ~np.isnan(table)
             constant = np.array(
@@ -36,14 +36,14 @@ class TableEncoder:
             median = np.array([np.median(table[known[:, c], c]) for c in numbers], np.float32)
             spread = values[:, numbers].std(axis=0)
             largest = np.abs(values[:, numbers] - median).max(axis=0, initial=0)
-        categories = []
-        for column in numbers[: config.CATEGORY_MAX_COLUMNS]:
+        chosen = []
+        for column in numbers[: config.CATEGORY_MAX_COLUMNS if categories else 0]:
             found = np.unique(table[known[:, column], column])
             whole = np.all(found == np.round(found)) and 2 < found.size
             if whole and found.size <= config.CATEGORY_MAX_VALUES:
-                categories.append((int(column), found))
+                chosen.append((int(column), found))
         missing = np.flatnonzero((share > 0.002) & (share < 1))
-        return cls(numbers, median, largest > 12 * spread, categories, missing)
+        return cls(numbers, median, largest > 12 * spread, chosen, missing)
 
     def __call__(self, table: Floats) -> Floats:
         """float32 (n, F), finite."""

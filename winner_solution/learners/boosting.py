@@ -44,7 +44,7 @@ class Boosting:
         if n < config.TREES_MIN_ROWS or task.classes > config.BOOSTING_MAX_CLASSES:
             return []
         trees = 1 if task.classes == 2 and not task.multilabel else task.classes
-        work = 6e-9 * n * min(columns, 3000) + 4e-4 + 6e-7 * n
+        work = 2e-9 * n * min(columns, 3000) + 4e-4 + 1e-7 * n
         closes = {30: 0.25, 100: 0.15, 300: 0.08}
         return [
             Step(0.05 + rounds * trees * work, closes[rounds], rows=n, size=rounds)

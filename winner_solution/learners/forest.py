@@ -26,7 +26,7 @@ class Forest:
         if task.shape.sparse or not config.TREES_MIN_ROWS <= n <= config.FOREST_MAX_ROWS:
             return []
         columns = task.shape.rows * task.shape.cols
-        tree_seconds = 1e-3 + 2e-7 * n * np.sqrt(columns) * np.log2(n)
+        tree_seconds = 3e-4 + 5e-8 * n * np.sqrt(columns) * np.log2(n)
         return [
             Step(0.05 + trees * tree_seconds, closes, rows=n, size=trees)
             for trees, closes in config.FOREST_TREES

@@ -6,13 +6,13 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 from scipy import sparse
-from sklearn.svm import LinearSVC
 
 from .. import config
 from ..budget import Deadline
 from ..data import Subset, Task
 from ..features.text import Codes, Pieces, TfIdf, count_grams, is_spelled, letters_of, words_of
 from ..split import Rows
+from ..svm import fit_svm
 from .base import Predictor, Scores, Step
 
 WORDS, RICH = 1, 2
@@ -44,25 +44,10 @@ class TextLinear:
         count = self._counter(task, step.size)
         blocks = count(_head(task.train, rows))
         weighers = [TfIdf.of(block) for block in blocks]
-        x = _join(blocks, weighers)
-        labels = task.labels[rows] > 0.5
-        weights = np.zeros((x.shape[1], task.classes), np.float32)
-        bias = np.full(task.classes, -2, np.float32)
-        model = LinearSVC(C=config.TEXT_SVM_C, tol=1e-3, max_iter=300, dual=True)
-        twins = task.classes == 2 and not task.multilabel
-        for column in [1] if twins else range(task.classes):
-            deadline.check()
-            y = labels[:, column]
-            if y.any() and not y.all():
-                model.random_state = config.SEED
-                model.fit(x, y)
-                weights[:, column], bias[column] = model.coef_[0], model.intercept_[0]
-        if twins:
-            weights[:, 0], bias[0] = -weights[:, 1], -bias[1]
+        head = fit_svm(_join(blocks, weighers), task.labels[rows], not task.multilabel, deadline)
 
         def predict(subset: Subset, rows: Rows) -> Scores:
-            x = _join(count(_head(subset, rows)), weighers)
-            return np.asarray(x @ weights + bias, np.float32)
+            return head(_join(count(_head(subset, rows)), weighers))
 
         return predict
 
