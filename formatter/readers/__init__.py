@@ -13,6 +13,7 @@ from autodl.errors import UsageError
 from formatter.readers.arrays import ArraySource
 from formatter.readers.audio import AudioSource
 from formatter.readers.bundles import BundleSource, is_bundle
+from formatter.readers.folders import first_suffix, index_folder
 from formatter.readers.images import ImageSource
 from formatter.readers.libsvm import LibsvmSource, is_libsvm
 from formatter.readers.rows import RowSource, find_labels
@@ -53,9 +54,10 @@ def open_source(source: Path, options: Options) -> Source:
     for is_it, reader in SINGLE:
         if is_it(source):
             return reader(source, options)
+    suffix = first_suffix(source) if source.is_dir() else None
     for files in FILES:
-        if files.kind == options.kind or (options.kind is None and files.detect(source)):
-            return files(source, options)
+        if files.kind == options.kind or (options.kind is None and suffix in files.suffixes):
+            return files(index_folder(source, options, files.suffixes), options)
     if is_bundle(source):
         return BundleSource(source, options)
     raise UsageError(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+import io
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from autodl.errors import BundleError
 from autodl.metadata import Format, MatrixSpec
 from autodl.records import Example
-from formatter.readers.files import FileSource
+from formatter.readers.files import FileSource, Place
 from formatter.source import Shape, require_media
 
 
@@ -20,13 +20,13 @@ class AudioSource(FileSource[NDArray[np.float32]]):
     kind = "audio"
     suffixes = frozenset({".wav", ".flac", ".ogg", ".oga", ".mp3", ".aiff", ".aif"})
 
-    def load(self, path: Path) -> NDArray[np.float32]:
+    def load(self, place: Place) -> NDArray[np.float32]:
         """See ``FileSource``: float32 (samples,), channels averaged, resampled."""
         with require_media("audio"):
             import soundfile
             import soxr
         try:
-            wave, rate = soundfile.read(path, dtype="float32", always_2d=True)
+            wave, rate = soundfile.read(io.BytesIO(place.read()), dtype="float32", always_2d=True)
         except soundfile.LibsndfileError as error:
             raise BundleError("audio-unreadable", f"The audio cannot be read: {error}.") from error
         mono = wave.mean(1)

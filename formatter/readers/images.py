@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import struct
-from pathlib import Path
 from typing import NamedTuple
 
 from PIL import Image, ImageOps, UnidentifiedImageError
@@ -13,7 +12,7 @@ from autodl.errors import BundleError
 from autodl.images import MAX_PIXELS
 from autodl.metadata import Format, MatrixSpec
 from autodl.records import Example
-from formatter.readers.files import FileSource
+from formatter.readers.files import FileSource, Index, Place
 from formatter.source import Options, Shape
 
 KEPT_FORMATS = {"JPEG", "PNG"}  # what every reader of the format decodes
@@ -37,14 +36,14 @@ class ImageSource(FileSource[Picture]):
     kind = "image"
     suffixes = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".gif", ".webp", ".tif", ".tiff"})
 
-    def __init__(self, source: Path, options: Options) -> None:
-        super().__init__(source, options)
+    def __init__(self, index: Index, options: Options) -> None:
+        super().__init__(index, options)
         self._sizes: set[tuple[int, int]] = set()
         self._colour = False
 
-    def load(self, path: Path) -> Picture:
+    def load(self, place: Place) -> Picture:
         """See ``FileSource``: every byte is read through a decoder, so that none fails later."""
-        data = path.read_bytes()
+        data = place.read()
         try:
             return _prepare(data, self.options.max_side)
         except UnidentifiedImageError as error:

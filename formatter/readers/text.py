@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import unicodedata
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 
 import numpy as np
 import polars as pl
@@ -16,7 +15,7 @@ import polars as pl
 from autodl.errors import BundleError
 from autodl.metadata import Format, MatrixSpec
 from autodl.records import Example
-from formatter.readers.files import FileSource
+from formatter.readers.files import FileSource, Index, Place
 from formatter.readers.rows import RowSource, find_labels
 from formatter.source import Options, Shape
 from formatter.tables import Table
@@ -78,15 +77,15 @@ class TextFileSource(FileSource[str]):
     kind = "text"
     suffixes = frozenset({".txt"})
 
-    def __init__(self, source: Path, options: Options) -> None:
-        super().__init__(source, options)
+    def __init__(self, index: Index, options: Options) -> None:
+        super().__init__(index, options)
         step = max(1, len(self.places) // SAMPLED_TEXTS)
         self._vocabulary = Vocabulary([self.load_place(p) for p in self.places[::step]])
 
-    def load(self, path: Path) -> str:
+    def load(self, place: Place) -> str:
         """See ``FileSource``."""
         try:
-            return path.read_text(encoding="utf-8-sig").strip()
+            return place.read().decode("utf-8-sig").strip()
         except UnicodeDecodeError as error:
             raise BundleError(
                 "text-not-utf8",

@@ -7,7 +7,6 @@ The official formatter keeps every frame, which makes a bundle many times the si
 from __future__ import annotations
 
 import io
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -16,7 +15,7 @@ from PIL import Image
 from autodl.errors import BundleError
 from autodl.metadata import Format, MatrixSpec
 from autodl.records import Example
-from formatter.readers.files import FileSource
+from formatter.readers.files import FileSource, Index, Place
 from formatter.source import Options, Shape, require_media
 
 JPEG_QUALITY = 90
@@ -35,24 +34,24 @@ class VideoSource(FileSource[Clip]):
     kind = "video"
     suffixes = frozenset({".mp4", ".avi", ".mkv", ".webm", ".mov", ".m4v", ".mpg", ".mpeg"})
 
-    def __init__(self, source: Path, options: Options) -> None:
-        super().__init__(source, options)
+    def __init__(self, index: Index, options: Options) -> None:
+        super().__init__(index, options)
         self._sizes: set[tuple[int, int]] = set()
         self._lengths: set[int] = set()
 
-    def load(self, path: Path) -> Clip:
+    def load(self, place: Place) -> Clip:
         """See ``FileSource``."""
         with require_media("video"):
             import av
         try:
-            with av.open(str(path)) as container:
+            with place.open() as file, av.open(file, "r") as container:
                 if not container.streams.video:
                     raise BundleError("video-unreadable", "The file holds no picture.")
-                count = sum(1 for _ in container.decode(video=0))
-            wanted = _choose(count, self.options.max_frames)
+                packets = sum(packet.size > 0 for packet in container.demux(video=0))
+            wanted = _choose(packets, self.options.max_frames)  # a packet is a frame
             frames: list[bytes] = []
             size: tuple[int, int] | None = None
-            with av.open(str(path)) as container:
+            with place.open() as file, av.open(file, "r") as container:
                 for number, frame in enumerate(container.decode(video=0)):
                     if number in wanted:
                         image: Image.Image = frame.to_image()  # type: ignore[no-untyped-call]
