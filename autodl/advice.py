@@ -21,7 +21,7 @@ _NAMED = 5  # classes or columns that a message lists
 def class_findings(
     train: Dataset, seen: Survey, labels: Labels | None, file: str
 ) -> Iterator[Finding]:
-    """Findings about the classes and columns of the training subset, which lies at ``file``.
+    """Findings about the classes of the training subset, which lies at ``file``.
 
     ``labels`` are those of the test subset.
     """
@@ -42,7 +42,7 @@ def class_findings(
         )
         return
     tested = np.zeros(len(counts), bool) if labels is None else (labels == 1).any(0)
-    unlearnt = np.flatnonzero((counts == 0) & tested[: len(counts)])
+    unlearnt = np.flatnonzero((counts == 0) & tested)
     if len(unlearnt):
         yield Finding(
             "class-without-examples",
@@ -69,6 +69,10 @@ def class_findings(
             "If every example belongs to a class, these were forgotten.",
             file,
         )
+
+
+def column_findings(train: Dataset, seen: Survey, file: str) -> Iterator[Finding]:
+    """Findings about the columns of a table, whose training subset lies at ``file``."""
     if seen.columns is not None and seen.columns.constant.any():
         constant = np.flatnonzero(seen.columns.constant)
         columns = {c: name for name, c in train.metadata_.feature_to_index_map.items()}

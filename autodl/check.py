@@ -7,14 +7,15 @@ fulfil (no duplicates across subsets, enough examples) are warnings and notes.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from autodl.advice import class_findings, duplicate_findings
-from autodl.bundle import Bundle, find_bundle, read_items
+from autodl.advice import class_findings, column_findings, duplicate_findings
+from autodl.bundle import ITEMS_NAME, Bundle, find_bundle, read_items
 from autodl.dataset import Dataset, find_shards, open_subset
 from autodl.errors import BundleError
 from autodl.metadata import METADATA_NAME, DataSpecification, find_unknown_field, read_metadata_text
@@ -39,16 +40,18 @@ def check(root: Path, jobs: int | None = None) -> Report:
         return Report(findings.sorted())
     _check_name(bundle, findings)
     subsets = _open_subsets(bundle, findings)
-    labels = _check_labels(bundle, subsets.get("test"), findings)
-    if "train" in subsets:
-        for name in subsets.keys() - {"train"}:
-            _check_same(subsets["train"], subsets[name], name, findings)
+    labels = _check_labels(bundle, subsets, findings)
+    for name, dataset in subsets.items():
+        if name != "train" and "train" in subsets:
+            _check_same(subsets["train"], dataset, name, findings)
     surveys = {name: _survey(dataset, findings, jobs) for name, dataset in subsets.items()}
     files = {name: findings.relative(str(path)) for name, path in bundle.subsets.items()}
     for name, dataset in subsets.items():
         _check_subset(name, dataset, surveys[name], findings)
     if "train" in surveys:
-        findings.extend(class_findings(subsets["train"], surveys["train"], labels, files["train"]))
+        train = subsets["train"], surveys["train"]
+        findings.extend(class_findings(*train, labels, files["train"]))
+        findings.extend(column_findings(*train, files["train"]))
     findings.extend(duplicate_findings(surveys, files))
     return Report(findings.sorted(), summarise(bundle, subsets, surveys, labels))
 
@@ -211,7 +214,9 @@ def _check_same(train: Dataset, other: Dataset, name: str, findings: Findings) -
     )
 
 
-def _check_labels(bundle: Bundle, test: Dataset | None, findings: Findings) -> Labels | None:
+def _check_labels(
+    bundle: Bundle, subsets: Mapping[str, Dataset], findings: Findings
+) -> Labels | None:
     """The test labels if they are sound by themselves and fit the test subset."""
     if bundle.labels is None:
         findings.add(
@@ -224,8 +229,10 @@ def _check_labels(bundle: Bundle, test: Dataset | None, findings: Findings) -> L
             )
         )
         return None
+    test = subsets.get("test")
+    known = next(iter(subsets.values()), None) if test is None else test
     try:
-        labels = read_labels(bundle.labels, test.metadata_.output_dim if test else None)
+        labels = read_labels(bundle.labels, known.metadata_.output_dim if known else None)
     except BundleError as error:
         findings.add_error(error)
         return None
@@ -311,6 +318,10 @@ def _check_subset(name: str, dataset: Dataset, seen: Survey, findings: Findings)
                 file,
             )
         )
+    _check_items(dataset, findings)
+
+
+def _check_items(dataset: Dataset, findings: Findings) -> None:
     try:
         items = read_items(dataset.source.path)
     except BundleError as error:
@@ -323,6 +334,6 @@ def _check_subset(name: str, dataset: Dataset, seen: Survey, findings: Findings)
                 "warning",
                 f"items.csv names {len(items)} items; there are {len(dataset)} records.",
                 "One line per record, in record order.",
-                file,
+                findings.relative(str(dataset.source.path / ITEMS_NAME)),
             )
         )

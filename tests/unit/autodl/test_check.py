@@ -4,6 +4,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from autodl.bundle import write_items
 from autodl.check import Finding, Report, check
 from autodl.errors import BundleError
 from autodl.metadata import Format
@@ -162,3 +163,19 @@ def test_the_page_shows_what_is_broken_and_escapes_names(tmp_path: Path) -> None
     assert "&lt;script&gt;" in page
     assert "[image-unreadable]" in page
     assert page.count("<figure") == make.TRAIN
+
+
+def test_a_subset_that_cannot_be_opened_does_not_hide_the_rest(tmp_path: Path) -> None:
+    make.table(tmp_path, train={3: b"junk"})
+    (tmp_path / "d.data/test/metadata.textproto").unlink()
+    (tmp_path / "d.solution").write_text("1 0\n" * make.TEST)
+    assert {"metadata-missing", "record-not-an-example", "labels-width"} <= codes_of(
+        check(tmp_path)
+    )
+
+
+def test_items_must_be_as_many_as_records(tmp_path: Path) -> None:
+    make.table(tmp_path)
+    write_items(["one.png"], tmp_path / "d.data/test")
+    found = {finding.code: finding for finding in check(tmp_path).findings}
+    assert found["items-count"].file == "d.data/test/items.csv"
