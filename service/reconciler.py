@@ -181,10 +181,12 @@ class Reconciler:
         with self.database.write() as session:
             submission = repository.lock_submission(session, submission.id)
             run = repository.find_current_run(session, submission)
-            live = run is not None and run.state in repository.LIVE
-            if not live and submission.state not in service.ENDED:
+            if run is not None and run.state is RunState.CREATED:
+                message = "It was canceled before its start."
+                service.lose_run(session, submission, run, End.CANCELED, message)
+            elif (run is None or run.state not in repository.LIVE) and not submission.ended_at:
                 service.end_canceled(session, submission)
-        if run is not None and live:
+        if run is not None:
             self.executor.cancel(run.id)
 
     def _is_expired(self, submission: Submission) -> bool:

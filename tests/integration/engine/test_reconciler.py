@@ -252,6 +252,8 @@ class TestCancel:
         world.executor.refuses = False
         world.tick(4)
         assert world.see(submission_id).state is S.CANCELED
+        assert world.run(submission_id).outcome["end"] == "canceled"
+        assert world.executor.specs == {}
 
 
 class TestOrphans:
