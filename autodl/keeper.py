@@ -7,9 +7,9 @@ Landlock scopes signals, the keeper first enters a domain of its own: then "all 
 signal" are exactly the command's tree, and one system call ends them all at once, which no fork
 outruns. The command's own, inner domain keeps it from signalling the keeper.
 
-On a pipe as standard input the supervisor says ``T`` to send SIGTERM to all; its end, also by the
-supervisor's death, kills all. The keeper leaves as the command did, with its exit code or signal,
-once nothing of the tree is left.
+On a pipe as standard input the supervisor says ``T`` to send SIGTERM to all; the pipe's end kills
+all, and so does the supervisor's death. The keeper leaves as the command did, with its exit code or
+signal, once nothing of the tree is left.
 """
 
 from __future__ import annotations
@@ -34,7 +34,8 @@ class Keeper:
     def __init__(self, plan: Plan, command: list[str]) -> None:
         become_subreaper()
         # Trusted only if seen to hold: elsewhere, "all" would be all of this user's processes.
-        self._holds_all = scope_signals(plan.strength) and not _reaches(os.getppid())
+        self._parent = os.getppid()
+        self._holds_all = scope_signals(plan.strength) and not _reaches(self._parent)
         self.status: int | None = None
         self._child = _start(plan, command)
         for number in IGNORED:
@@ -43,7 +44,7 @@ class Keeper:
     def keep(self) -> int:
         """Wait until the command has ended, or must end; return its wait status."""
         is_pipe = stat.S_ISFIFO(os.fstat(0).st_mode)
-        while self._reap() and self.status is None:
+        while self._reap() and self.status is None and os.getppid() == self._parent:
             ready, _, _ = select.select([0] if is_pipe else [], [], [], POLL_SECONDS)
             if ready and os.read(0, 1) != b"T":
                 break

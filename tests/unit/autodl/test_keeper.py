@@ -72,7 +72,8 @@ time.sleep(600)
     assert keeper.wait(30) == 5
 
 
-def test_when_its_supervisor_dies_everything_dies(tmp_path) -> None:
+@pytest.mark.parametrize("stdin", ["PIPE", "DEVNULL"])
+def test_when_its_supervisor_dies_everything_dies(tmp_path, stdin) -> None:
     plan = make_plan(read=(), write=(tmp_path,), file_bytes=1 << 20)
     ready = tmp_path / "ready"
     code = f"{FORK_AND_LEAVE}\nopen({str(ready)!r}, 'w').write(str(os.getpid()))\ntime.sleep(600)"
@@ -82,7 +83,7 @@ def test_when_its_supervisor_dies_everything_dies(tmp_path) -> None:
             sys.executable,
             "-c",
             f"import subprocess, time\n"
-            f"keeper = subprocess.Popen({command!r}, stdin=subprocess.PIPE)\n"
+            f"keeper = subprocess.Popen({command!r}, stdin=subprocess.{stdin})\n"
             f"time.sleep(600)",
         ]
     )
