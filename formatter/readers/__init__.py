@@ -14,6 +14,7 @@ from formatter.readers.arrays import ArraySource
 from formatter.readers.audio import AudioSource
 from formatter.readers.bundles import BundleSource, is_bundle
 from formatter.readers.folders import first_suffix, index_folder
+from formatter.readers.huggingface import index_cells, is_dataset, read_dataset
 from formatter.readers.images import ImageSource
 from formatter.readers.libsvm import LibsvmSource, is_libsvm
 from formatter.readers.rows import RowSource, find_labels
@@ -46,28 +47,44 @@ def open_source(source: Path, options: Options) -> Source:
     if options.test_part is not None:
         _require_one_split(source, options.test_part)
     if is_table(source):
-        table = read_table(source, options)
-        long = find_long(table) if options.kind in (None, SeriesSource.kind) else None
-        if long is not None:
-            table = widen(table, *long, options)
-        return TABLES.get(options.kind or _find_kind(table, options), TabularSource)(table, options)
+        return _open_table(read_table(source, options), options)
     for is_it, reader in SINGLE:
         if is_it(source):
             return reader(source, options)
-    suffix = first_suffix(source) if source.is_dir() else None
-    for files in FILES:
-        if files.kind == options.kind or (options.kind is None and suffix in files.suffixes):
-            return files(index_folder(source, options, files.suffixes), options)
-    if is_bundle(source):
-        return BundleSource(source, options)
+    if source.is_dir():
+        found = _open_folder(source, options)
+        if found is not None:
+            return found
     raise UsageError(
         "source-unknown",
         f"{source} is no kind of source that is known.",
         hint="Known are: a folder of images, audio, video or text files, with a labels.csv"
-        " (FileName,Labels) or a folder per class; a table (CSV, TSV, Parquet, Arrow, JSON lines);"
-        " libsvm, .ts and .npz files; an existing bundle, unpacked; and most of them already split"
-        " into train and test.",
+        " (FileName,Labels) or a folder per class; a table (CSV, TSV, Parquet, Arrow, JSON lines,"
+        " ARFF); libsvm, .ts and .npz files; a folder of Hugging Face's datasets; an existing"
+        " bundle, unpacked; and most of them already split into train and test.",
     )
+
+
+def _open_table(table: Table, options: Options) -> Source:
+    long = find_long(table) if options.kind in (None, SeriesSource.kind) else None
+    if long is not None:
+        table = widen(table, *long, options)
+    return TABLES.get(options.kind or _find_kind(table, options), TabularSource)(table, options)
+
+
+def _open_folder(source: Path, options: Options) -> Source | None:
+    if is_dataset(source):
+        table, media = read_dataset(source)
+        if media is None:
+            return _open_table(table, options)
+        column, kind = media
+        readers = {files.kind: files for files in FILES}
+        return readers[kind](index_cells(table, column, options), options)
+    suffix = first_suffix(source)
+    for files in FILES:
+        if files.kind == options.kind or (options.kind is None and suffix in files.suffixes):
+            return files(index_folder(source, options, files.suffixes), options)
+    return BundleSource(source, options) if is_bundle(source) else None
 
 
 def _require_one_split(source: Path, test: Path) -> None:
