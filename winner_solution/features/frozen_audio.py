@@ -83,11 +83,11 @@ class FrozenSpeech:
         return np.concatenate(list(self._pool.map(self._describe, subset.series(rows))))
 
     def _describe(self, series: Floats) -> Floats:
-        from ..nets.whisper import log_mel
+        from ..nets.whisper import power_spectra
 
         wave = middle(wave_of(series), SPEECH_MAX_SAMPLES)
         wave = np.pad(wave, (0, max(0, SPEECH_MIN_SAMPLES - len(wave))))
-        features: Floats = self._session.run(None, {"mel": log_mel(wave)[None]})[0]
+        features: Floats = self._session.run(None, {"power": power_spectra(wave)[None]})[0]
         return features
 
 

@@ -63,12 +63,12 @@ def _makers(domain: Domain, shape: Shape) -> list[Maker]:
     if domain is Domain.AUDIO:  # by the sample
         return [
             lambda: ByLength(FrozenSound(), 1.4e-7, longest=MAX_WINDOWS * HOP),
-            lambda: ByLength(FrozenSpeech(), 1.2e-6, longest=SPEECH_MAX_SAMPLES),
+            lambda: ByLength(FrozenSpeech(), 4e-7, longest=SPEECH_MAX_SAMPLES),
         ]
     if domain is Domain.TEXT and is_english(shape.vocabulary):  # by the word
         return [lambda: ByLength(FrozenEnglish(), 3.5e-4, longest=MAX_TOKENS)]
     if domain is Domain.TEXT:
-        return [lambda: ByLength(FrozenMultilingual(), 1e-3, longest=MAX_TOKENS)]
+        return [lambda: ByLength(FrozenMultilingual(), 4e-4, longest=MAX_TOKENS)]
     return []
 
 

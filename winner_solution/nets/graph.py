@@ -35,8 +35,20 @@ class Graph:
         return output
 
     def linear(self, x: str, weight: ArrayLike, bias: ArrayLike | None = None) -> str:
-        """x @ weight.T + bias over the last axis; weight is (out, in)."""
-        y = self.add("MatMul", x, self.constant(np.asarray(weight).T))
+        """x @ weight.T + bias over the last axis, in 8-bit integers; weight is (out, in).
+
+        Weights have one scale an output, inputs one a call. Twice as fast as float32, and as good
+        for features (LOG.md).
+        """
+        values = np.asarray(weight, np.float32).T
+        scales = np.maximum(np.abs(values).max(axis=0), 1e-12) / 127
+        parts = [f"{part}{len(self._nodes)}" for part in ("integers", "scale", "zero")]
+        self._nodes.append(helper.make_node("DynamicQuantizeLinear", [x], parts))
+        integers = self.constant(np.round(values / scales), np.int8)
+        none = self.constant(np.zeros(len(scales)), np.int8)
+        y = self.add("MatMulInteger", parts[0], integers, parts[2], none)
+        y = self.add("Cast", y, to=TensorProto.FLOAT)
+        y = self.add("Mul", y, self.add("Mul", parts[1], self.constant(scales)))
         return y if bias is None else self.add("Add", y, self.constant(bias))
 
     def normalise(self, x: str, scale: ArrayLike, bias: ArrayLike, epsilon: float) -> str:

@@ -1,4 +1,4 @@
-"""The encoder of Whisper tiny.en as an ONNX graph, and the log-mel spectrogram that it hears.
+"""The encoder of Whisper tiny.en as an ONNX graph, from the power spectra that it is given.
 
 Source: Radford et al. 2022, arXiv 2212.04356, with the names of OpenAI's checkpoint.
 """
@@ -22,15 +22,16 @@ if TYPE_CHECKING:
 RATE = 16_000  # samples a second
 WINDOW = 400  # samples
 HOP = 160
-BANDS = 80
+BANDS, BINS = 80, WINDOW // 2 + 1
 HEADS, LAYERS, WIDTH = 6, 4, 384
 EPSILON = 1e-5
 MIDDLE_LAYER = 2
+_HANN = 0.5 - 0.5 * np.cos(2 * np.pi * np.arange(WINDOW) / WINDOW)
 _ENCODER = "model_state_dict.encoder"
 
 
 def speech_features(tensors: Tensors) -> bytes:
-    """A serialized model: "mel", float32 (1, 80, frames) -> float32 (1, 1536).
+    """A serialized model: "power", float32 (1, frames, 201) of ``power_spectra`` -> (1, 1536).
 
     The features are mean and deviation over time of the middle layer and of the last one; the
     middle one knows more of the voice, the last one of the words. Raises KeyError when a tensor
@@ -52,7 +53,7 @@ def speech_features(tensors: Tensors) -> bytes:
         query, key, value = (linear(x, f"{name}.{part}") for part in ("query", "key", "value"))
         return linear(graph.attend(query, key, value, HEADS, WIDTH), f"{name}.out")
 
-    x = "mel"
+    x = _log_mel(graph, "power")
     for name, stride in (("conv1", 1), ("conv2", 2)):
         kernel, bias = (graph.constant(load(f"{name}.{part}")) for part in ("weight", "bias"))
         x = graph.add("Conv", x, kernel, bias, strides=[stride], pads=[1, 1])
@@ -71,7 +72,7 @@ def speech_features(tensors: Tensors) -> bytes:
         if i + 1 == MIDDLE_LAYER:
             middle = x
     pooled = [*_moments(graph, middle), *_moments(graph, norm(x, "ln_post"))]
-    return graph.serialize(graph.add("Concat", *pooled, axis=1), {"mel": ("n", BANDS, "frames")})
+    return graph.serialize(graph.add("Concat", *pooled, axis=1), {"power": ("n", "frames", BINS)})
 
 
 def _moments(graph: Graph, x: str) -> tuple[str, str]:
@@ -83,14 +84,25 @@ def _moments(graph: Graph, x: str) -> tuple[str, str]:
     return graph.add("Squeeze", mean, axis), graph.add("Sqrt", variance)
 
 
-def log_mel(wave: Floats) -> Floats:
-    """float32 (80, frames) of (samples,) in -1..1 at 16 kHz; a hundred frames a second."""
+def _log_mel(graph: Graph, power: str) -> str:
+    """The spectrogram (n, 80, frames): log10 of mel bands, at most 8 below its peak, scaled.
+
+    In the graph and not in NumPy, whose threads for so small a product cost more than it does.
+    """
+    bands = graph.add("MatMul", power, graph.constant(_slaney_bank().T))
+    natural = graph.add("Log", graph.add("Max", bands, graph.constant(1e-10)))
+    mel = graph.add("Mul", natural, graph.constant(1 / np.log(10)))
+    peak = graph.add("ReduceMax", mel, graph.constant([1, 2], np.int64), keepdims=1)
+    mel = graph.add("Max", mel, graph.add("Sub", peak, graph.constant(8)))
+    mel = graph.add("Div", graph.add("Add", mel, graph.constant(4)), graph.constant(4))
+    return graph.add("Transpose", mel, perm=[0, 2, 1])
+
+
+def power_spectra(wave: Floats) -> Floats:
+    """float32 (frames, 201) of (samples,) in -1..1 at 16 kHz; a hundred frames a second."""
     padded = np.pad(wave, WINDOW // 2, mode="reflect" if len(wave) > WINDOW // 2 else "constant")
     frames = np.lib.stride_tricks.sliding_window_view(padded, WINDOW)[::HOP][: len(wave) // HOP]
-    hann = 0.5 - 0.5 * np.cos(2 * np.pi * np.arange(WINDOW) / WINDOW)
-    power = np.abs(np.fft.rfft(frames * hann)) ** 2
-    mel = np.log10(np.maximum(_BANK @ power.T, 1e-10))
-    return np.asarray((np.maximum(mel, mel.max() - 8) + 4) / 4, np.float32)
+    return np.asarray(np.abs(np.fft.rfft(frames * _HANN)) ** 2, np.float32)
 
 
 def _slaney_bank() -> NDArray[np.float64]:
@@ -106,6 +118,3 @@ def _slaney_bank() -> NDArray[np.float64]:
     area = 2 / (hertz[2:] - hertz[:-2])
     bank: NDArray[np.float64] = np.maximum(0, np.minimum(rising, falling)) * area[:, None]
     return bank
-
-
-_BANK = _slaney_bank()
