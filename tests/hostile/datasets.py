@@ -72,6 +72,11 @@ def row(index: int) -> dict:
     return {"dense": np.random.default_rng(index).normal(size=(1, 4)).astype(np.float32)}
 
 
+def example(**changes: object) -> Example:
+    """Record 3 of a table, or something in its place."""
+    return Example(**{"id": 3, **labels_of(3), **row(3), **changes})
+
+
 def table(root: Path, spec: DataSpecification | None = None, **records: dict) -> None:
     write_bundle(root, spec or spec_of(Format.DENSE), row, **records)
 

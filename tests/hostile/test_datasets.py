@@ -9,7 +9,7 @@ import pytest
 
 from autodl.check import check
 
-from . import broken_layouts, broken_records, odd
+from . import broken_formats, broken_images, broken_layouts, broken_records, odd, odd_records
 from .cases import BROKEN, ODD, Broken, Odd
 
 # pytest takes back the filter that autodl.images sets
@@ -18,12 +18,14 @@ pytestmark = pytest.mark.filterwarnings("ignore::PIL.Image.DecompressionBombWarn
 MAX_CPU_SECONDS = 5  # of one check; a hang meets the time limit of the test itself
 MAX_BYTES = 500 << 20  # resident, of a process that checks them all
 
-assert all((broken_layouts, broken_records, odd))  # importing them registers their cases
+CASES = (broken_formats, broken_images, broken_layouts, broken_records, odd, odd_records)
 
 
 def test_the_corpus_is_large_enough() -> None:
     assert len(BROKEN) >= 80
     assert len(ODD) >= 40
+    made = {case.make.__module__ for case in [*BROKEN, *ODD]}
+    assert made == {module.__name__ for module in CASES}
 
 
 @pytest.mark.parametrize("case", BROKEN, ids=lambda case: case.make.__name__)
