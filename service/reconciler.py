@@ -248,7 +248,7 @@ class Reconciler:
             ),
             backstop_seconds=settings.stage_seconds
             + work_seconds
-            + 2 * settings.publish_seconds  # score's last look, then publish
+            + 6 * settings.publish_seconds  # score's last look, then publish, three tries each
             + MARGIN_SECONDS,
         )
 

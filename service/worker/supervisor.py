@@ -25,7 +25,7 @@ from service.worker.program import read_json, write_json
 
 LOG_BYTES = 2 * 1024 * 1024  # kept of each program's output: the beginning and the end
 GRACE_SECONDS = 2.0  # between TERM and KILL
-SCORE_STARTS = 3
+STARTS = 3  # of a program of ours whose work may be repeated
 POLL_SECONDS = 0.05
 LOADING = "The solution is being loaded."
 
@@ -133,29 +133,31 @@ class Supervisor:
 
     def _run_steps(self) -> None:
         self._write(message="Fetching and unpacking the data.")
-        if self._run("stage"):
+        if self._finish(self._start("stage")):
             if self.task.kind is RunKind.CHECK:
                 self._write(message="Checking the data.")
-                self._run("solve")
+                self._finish(self._start("solve"))
             else:
                 self._solve_and_score()
         self._write(message="Storing the results.")
-        self._run("publish")
+        self._finish_surely(self._start("publish"))
 
     def _solve_and_score(self) -> None:
         """Score beside the solution; a scorer that died goes on when the solution has stopped."""
         self._write(message=LOADING)
         score = self._start("score")
-        self._run("solve")
+        self._finish(self._start("solve"))
         (self.folder / "over").touch()
         self._write(message="Scoring the last predictions.")
-        scored = self._finish(score)
-        for number in range(2, SCORE_STARTS + 1):
-            if not scored:
-                scored = self._finish(self._start("score", f"score-{number}.log"))
+        self._finish_surely(score)
 
-    def _run(self, name: str) -> bool:
-        return self._finish(self._start(name))
+    def _finish_surely(self, program: Program) -> None:
+        """A run of twenty minutes is not lost because one of our own programs was killed."""
+        for number in range(2, STARTS + 1):
+            if self._finish(program):
+                return
+            program = self._start(program.name, f"{program.name}-{number}.log")
+        self._finish(program)
 
     def _start(self, name: str, log: str | None = None) -> Program:
         program = Program(name, self.task, self.folder, log or f"{name}.log")

@@ -148,6 +148,12 @@ def test_a_scorer_that_died_is_started_again_when_the_solution_stops(start, sett
     assert (settings.data / "runs" / spec.run_id / "scored").exists()
 
 
+def test_a_publish_that_was_killed_is_started_again(start) -> None:
+    spec = make_spec()
+    executor = start(spec, publish="test -e tried && exit 0; touch tried; kill -9 $$")
+    assert wait(executor, spec.run_id, is_ended).end is End.OK
+
+
 def test_asking_again_starts_nothing_new(start, settings) -> None:
     spec = make_spec()
     executor = start(spec, stage="echo x >> starts; sleep 1")
