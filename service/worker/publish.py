@@ -27,6 +27,8 @@ from service.worker.score import read_points
 from service.worker.supervisor import ProgramEnd, read_status
 from service.worker.tables import write_table
 
+LABELLED = "labelled/dataset.predict"  # what the user gets for the unlabelled part
+
 
 class PublishTask(Task):
     """Where the other programs left what they made."""
@@ -140,9 +142,8 @@ def _store_results(task: PublishTask, reporter: Reporter, curve: LearningCurve) 
     predictions = {"test": task.folder / "last.predict"}
     with storage.open(key(f"predictions/{curve.points[-1].index}.predict")) as last:
         predictions["test"].write_bytes(last.read())
-    labelled = task.output / "labelled" / "dataset.predict"
     notes = []
-    if labelled.exists():
+    if (labelled := _take_labelled(task)) is not None:
         predictions["unlabelled"] = labelled
     table = task.folder / "predictions.csv"
     try:
@@ -153,8 +154,19 @@ def _store_results(task: PublishTask, reporter: Reporter, curve: LearningCurve) 
         write_table(task.bundle, predictions, table)
     _store_file(reporter, table, "predictions.csv")
     if "unlabelled" in predictions:
-        _store_file(reporter, labelled, "labelled/dataset.predict")
+        _store_file(reporter, predictions["unlabelled"], LABELLED)
     return notes
+
+
+def _take_labelled(task: PublishTask) -> Path | None:
+    """Copy it out of the solution's folder; where that has a link, there is nothing to take."""
+    taken = task.folder / "unlabelled.predict"
+    try:
+        with open_plain(task.output / LABELLED, within=task.output) as file:
+            taken.write_bytes(file.read())
+    except OSError:
+        return None
+    return taken
 
 
 def _store_file(reporter: Reporter, path: Path, name: str) -> None:
