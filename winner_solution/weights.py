@@ -106,3 +106,8 @@ def _verify(path: Path, weights: WeightFile) -> None:
         raise WeightsError(f"{path.name} cannot be read: {error.strerror}") from error
     if not same:
         raise WeightsError(f"{path.name} differs from the manifest in size or SHA-256")
+
+
+if __name__ == "__main__":
+    for found in status():
+        print(f"{found.weights.name:18} {found.weights.use:32} {found.reason or 'here'}")  # noqa: T201
