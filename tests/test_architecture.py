@@ -41,6 +41,7 @@ def test_functions_are_short() -> None:
     long = {
         f"{p.relative_to(ROOT)}:{f.name}": length
         for p in sources(*ROOMS)
+        if p.parent.name != "versions"  # a migration is one list of tables
         for f in functions(p)
         if (length := (f.end_lineno or f.lineno) - f.lineno + 1) > MAX_FUNCTION_LINES
     }
