@@ -8,12 +8,14 @@ A session is ``expiry.token id.MAC``, made with the installation's secret: it en
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import hmac
 import os
 import re
 import secrets
 import string
+import tempfile
 import time
 import zlib
 from pathlib import Path
@@ -70,11 +72,8 @@ def ensure_local_token(database: Database, path: Path) -> str:
     revoked. Raises ``UsageError`` (``token-file-invalid``) when the file holds something else.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    try:
-        with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
-            file.write(make_token() + "\n")
-    except FileExistsError:
-        pass  # made at an earlier start
+    if not path.exists():
+        _write_token(path)
     token = path.read_text(encoding="ascii", errors="replace").strip()
     if not is_token(token):
         raise UsageError(
@@ -95,6 +94,16 @@ def ensure_local_token(database: Database, path: Path) -> str:
             session.execute(others.values(revoked_at=utc_now()))
             session.add(Token(account_id=account.id, prefix=token[:8], hash=hash_token(token)))
     return token
+
+
+def _write_token(path: Path) -> None:
+    """A new token at ``path``, whole from the first moment, unless another process was faster."""
+    descriptor, aside = tempfile.mkstemp(dir=path.parent)  # mode 0600
+    with os.fdopen(descriptor, "w") as file:
+        file.write(make_token() + "\n")
+    with contextlib.suppress(FileExistsError):
+        os.link(aside, path)
+    Path(aside).unlink()
 
 
 def find_token(session: Session, token: str) -> Token | None:

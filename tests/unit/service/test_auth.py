@@ -1,5 +1,7 @@
 """Tokens and what stands for them."""
 
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
 
 from autodl.errors import UsageError
@@ -28,6 +30,15 @@ def test_the_same_file_gives_the_same_token_and_one_row(database, tmp_path) -> N
     assert ensure_local_token(database, path) == token
     with database.read() as session:
         assert session.query(Token).count() == 1
+
+
+def test_services_that_start_together_share_one_token(database, tmp_path) -> None:
+    path = tmp_path / "token"
+    with ThreadPoolExecutor(8) as pool:
+        tokens = list(pool.map(lambda _: ensure_local_token(database, path), range(8)))
+    assert len(set(tokens)) == 1
+    assert path.stat().st_mode & 0o777 == 0o600
+    assert [p.name for p in tmp_path.iterdir() if p.is_file()] == ["token"]
 
 
 def test_a_revoked_token_opens_nothing(database, tmp_path) -> None:
