@@ -62,6 +62,8 @@ def convert(
             hint="Remove it or choose another name: nothing is overwritten.",
         )
     opened = open_source(source, options)
+    if not opened.rows:
+        raise BundleError("source-empty", "The source has no examples.", file=source.name)
     kept = any(row.subset == "test" for row in opened.rows)
     rows = split(opened.rows, options.test, options.seed)
     _require_learnable(opened, rows)

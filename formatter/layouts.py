@@ -48,7 +48,7 @@ class Plan:
         for number in self.numbers[subset]:
             names = self.rows[number].labels
             if names not in known:
-                known[names] = tuple(sorted(columns[name] for name in names))
+                known[names] = tuple(sorted({columns[name] for name in names}))
             yield known[names]
 
     @functools.cached_property

@@ -157,7 +157,7 @@ def _read(path: Path, subset: Subset | None, text: set[str]) -> pl.DataFrame:
     """One part; the columns ``text``, and those called like labels, as they are written."""
     suffix = path.suffix.lower()
     if suffix in (".csv", ".tsv"):
-        table = _read_csv(path, "\t" if suffix == ".tsv" else ",", text)
+        table = _read_csv(path, _find_separator(path), text)
     elif suffix == ".arff":
         table, lines = read_arff(path)
         table = table.with_columns(pl.Series(LINE, lines, pl.Int64))
@@ -203,7 +203,10 @@ def _read_csv(path: Path, separator: str, text: set[str]) -> pl.DataFrame:
         table = _parse_csv(path, separator, as_written)
     except (pl.exceptions.PolarsError, OSError) as error:
         raise _find_ragged(path, header, separator) or BundleError(
-            "table-unreadable", f"The table cannot be read: {error}.", file=path.name
+            "table-unreadable",
+            f"The table cannot be read: {error}.",
+            hint="Put cells that hold a quote into quotes, and double the quote inside.",
+            file=path.name,
         ) from error
     table.columns = header
     # the fast reader fills short lines up without a word
@@ -221,7 +224,13 @@ def _read_csv(path: Path, separator: str, text: set[str]) -> pl.DataFrame:
 
 def _parse_csv(path: Path, separator: str, as_written: dict[str, type[pl.String]]) -> pl.DataFrame:
     """Columns of numbers where the first rows are, unless a later one is not: then all as text."""
-    read = functools.partial(pl.read_csv, path, separator=separator, null_values=[""])
+    read = functools.partial(
+        pl.read_csv,
+        path,
+        separator=separator,
+        null_values=[""],
+        decimal_comma=separator == ";",  # as spreadsheets write where the comma is taken
+    )
     try:
         return read(schema_overrides=as_written, infer_schema_length=1000)
     except pl.exceptions.ComputeError:
@@ -237,6 +246,15 @@ def _count_separators(path: Path, separator: str) -> int | None:
                 return None
             count += block.count(separator.encode())
     return count
+
+
+def _find_separator(path: Path) -> str:
+    """The first of comma, semicolon and tab that splits the header."""
+    separators = ("\t", ",", ";") if path.suffix.lower() == ".tsv" else (",", ";", "\t")
+    for separator in separators:
+        if len(next(read_csv_rows(path, separator))[1]) > 1:
+            return separator
+    return separators[0]
 
 
 def _read_header(path: Path, separator: str) -> tuple[list[str], list[str]]:

@@ -17,6 +17,7 @@ from formatter.readers.folders import first_suffix, index_folder
 from formatter.readers.huggingface import index_cells, is_dataset, read_dataset
 from formatter.readers.images import ImageSource
 from formatter.readers.libsvm import LibsvmSource, is_libsvm
+from formatter.readers.listings import find_listing
 from formatter.readers.rows import RowSource, find_labels
 from formatter.readers.series import SeriesSource, find_long, is_series, widen
 from formatter.readers.tabular import TabularSource
@@ -66,10 +67,16 @@ def open_source(source: Path, options: Options) -> Source:
 
 
 def _open_table(table: Table, options: Options) -> Source:
+    if options.kind is not None and options.kind not in TABLES:
+        raise UsageError(
+            "kind-unfit",
+            f"The source is a table, which cannot be of kind {options.kind}.",
+            hint="Leave --kind out, or give tabular, series or text.",
+        )
     long = find_long(table) if options.kind in (None, SeriesSource.kind) else None
     if long is not None:
         table = widen(table, *long, options)
-    return TABLES.get(options.kind or _find_kind(table, options), TabularSource)(table, options)
+    return TABLES[options.kind or _find_kind(table, options)](table, options)
 
 
 def _open_folder(source: Path, options: Options) -> Source | None:
@@ -84,6 +91,13 @@ def _open_folder(source: Path, options: Options) -> Source | None:
     for files in FILES:
         if files.kind == options.kind or (options.kind is None and suffix in files.suffixes):
             return files(index_folder(source, options, files.suffixes), options)
+    if find_listing(source) is not None:
+        raise UsageError(
+            "source-unknown",
+            f"The first file listed is of no known kind: {suffix or 'it has no suffix'}.",
+            hint="Known are images, audio, video and .txt files.",
+            file=f"{source.name}/labels.csv",
+        )
     return BundleSource(source, options) if is_bundle(source) else None
 
 

@@ -95,12 +95,15 @@ class ArraySource:
 
     def _add(self, x: Array, y: Array | None, subset: Subset | None) -> None:
         pixels = x.dtype == np.uint8
-        if x.ndim not in ((2, 3, 4) if pixels else (2, 3)) or x.dtype.kind not in "biuf":
+        fit = x.ndim in ((2, 3, 4) if pixels else (2, 3)) and x.dtype.kind in "biuf"
+        if not fit or 0 in x.shape:
             raise self._unfit(f"X has the form {x.shape} and the type {x.dtype}.")
         if self._values and x.shape[1:] != self._values[0].shape:
             raise self._unfit("The examples of the parts differ in form.")
         if y is not None and len(y) != len(x):
             raise self._unfit(f"There are {len(x)} examples and {len(y)} labels.")
+        if y is not None and y.dtype.kind == "f" and not np.isfinite(y).all():
+            raise self._unfit("A label in y is no number.")
         labels = [()] * len(x) if y is None else [_labels(row) for row in y]
         self._values.extend(x)
         self.rows += [Row(str(i), names, subset) for i, names in enumerate(labels)]

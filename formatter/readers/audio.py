@@ -28,7 +28,9 @@ class AudioSource(FileSource[NDArray[np.float32]]):
         try:
             wave, rate = soundfile.read(io.BytesIO(place.read()), dtype="float32", always_2d=True)
         except soundfile.LibsndfileError as error:
-            raise BundleError("audio-unreadable", f"The audio cannot be read: {error}.") from error
+            raise BundleError(
+                "audio-unreadable", f"The audio cannot be read: {error.error_string}"
+            ) from error
         mono = wave.mean(1)
         if not len(mono):
             raise BundleError("audio-unreadable", "The audio holds no sample.")

@@ -55,7 +55,11 @@ def first_suffix(source: Path) -> str | None:
     listing = find_listing(folder)
     if listing is not None:
         first = next(read_listing(listing), None)
-        return PurePosixPath(first.name).suffix.lower() if first else ""
+        if first is None:
+            raise BundleError(
+                "source-empty", "The list names no file.", file=relative_name(listing), line=1
+            )
+        return PurePosixPath(first.name).suffix.lower()
     for label in _class_folders(folder, folder == source):
         for file in label.iterdir():
             if file.is_file() and file.suffix:

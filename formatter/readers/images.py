@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import struct
+import warnings
 from typing import NamedTuple
 
 from PIL import Image, ImageOps, UnidentifiedImageError
@@ -20,6 +21,10 @@ GREY_MODES = ("1", "L", "LA", "I", "I;16", "F")
 JPEG_QUALITY = 95
 # What Pillow's plugins raise on broken files, besides OSError and struct.error.
 BROKEN = (SyntaxError, ValueError, TypeError, IndexError, EOFError, OverflowError)
+
+
+# Odd metadata do not matter here, and would be reported once a file.
+warnings.filterwarnings("ignore", module=r"PIL\.")
 
 
 class Picture(NamedTuple):

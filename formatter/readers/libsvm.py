@@ -63,7 +63,7 @@ class LibsvmSource:
                     columns = np.array([i for i, _ in pairs], np.int64) - 1
                     if len(columns) and columns.min() < 0:
                         raise ValueError
-                except ValueError as error:
+                except (ValueError, OverflowError) as error:
                     raise BundleError(
                         "libsvm-malformed",
                         "The line does not read: label index:value index:value ...",

@@ -23,6 +23,7 @@ from formatter.tables import LINE, SUBSET, Table, find_column
 
 ID_NAMES = ("series", "series_id", "case_id", "id")
 TIME_NAMES = ("time", "t", "step", "timestep")
+MOST_GAPS = 10  # cells for each column that is there
 STEP = "step of the row"  # a column of our own, under a name no file has
 COLUMN = re.compile(r"c(\d+)_t(\d+)")
 
@@ -82,6 +83,14 @@ class SeriesSource(RowSource):
                 )
             places.append((int(match[1]), int(match[2])))
         channels, steps = (max(p[axis] for p in places) + 1 for axis in (0, 1))
+        if channels * steps > MOST_GAPS * len(places):
+            raise BundleError(
+                "series-columns",
+                f"The columns go up to c{channels - 1}_t{steps - 1}, but there are {len(places)}.",
+                hint="Channels and times are numbered from 0, one after the other.",
+                file=self.file,
+                line=1,
+            )
         values = np.full((len(table), steps, channels), np.nan, np.float32)
         for (channel, step), column in zip(places, table.iter_columns(), strict=True):
             numbers = column.cast(pl.Float32, strict=False)
