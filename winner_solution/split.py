@@ -32,10 +32,10 @@ def make_folds(labels: Floats, seed: int = config.SEED) -> list[Fold]:
         return [Fold(np.arange(n), np.arange(n))]
     if n <= config.FOLDS_MAX_ROWS:
         part = assign_parts(labels, min(config.FOLDS, n // 2), seed)
-        parts = np.unique(part)
-        if len(parts) < 2:  # a single example of every class
+        numbers = np.unique(part)
+        if len(numbers) < 2:  # a single example of every class
             return [Fold(np.arange(n), np.arange(n))]
-        return [Fold(np.flatnonzero(part != k), np.flatnonzero(part == k)) for k in parts]
+        return [Fold(np.flatnonzero(part != k), np.flatnonzero(part == k)) for k in numbers]
     most = max(config.HOLDOUT_MAX_ROWS, config.HOLDOUT_ROWS_PER_CLASS * labels.shape[1])
     size = min(int(config.HOLDOUT_SHARE * n), most)
     parts = max(2, round(n / size))
