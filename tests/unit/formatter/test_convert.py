@@ -183,3 +183,11 @@ def test_rows_with_an_id_and_a_time_each_are_no_series(tmp_path: Path) -> None:
     rows = [f"{n},{n * 7 % 5},{n % 3},{'ab'[n % 2]}" for n in range(20)]
     (tmp_path / "t.csv").write_text("\n".join(["id,time,x,label", *rows]) + "\n")
     assert convert(tmp_path / "t.csv", None).kind == "tabular"
+
+
+def test_a_semicolon_table_may_have_decimal_commas(tmp_path: Path) -> None:
+    rows = [f"{n},5;{'ab'[n % 2]}" for n in range(10)]
+    (tmp_path / "t.csv").write_text("\n".join(["x;label", *rows]))
+    convert(tmp_path / "t.csv", tmp_path / "out")
+    train = subset(tmp_path / "out", "train")
+    assert {x.item() % 1 for x, _ in train} == {0.5}

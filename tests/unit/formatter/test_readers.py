@@ -6,6 +6,8 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from autodl.bundle import find_bundle
+from autodl.dataset import open_subset
 from autodl.errors import AutoDLError
 from formatter.convert import convert
 from formatter.readers.files import sort_labels
@@ -97,3 +99,15 @@ def test_labels_are_in_natural_order() -> None:
 def test_a_source_of_no_known_kind_names_the_known_ones(tmp_path: Path) -> None:
     (tmp_path / "notes.txt").write_text("hello")
     assert fault(tmp_path / "notes.txt")[0] == "source-unknown"
+
+
+def test_what_is_encoded_anew_is_turned_upright(tmp_path: Path) -> None:
+    turned = Image.Exif()
+    turned[0x0112] = 6  # orientation: a quarter turn
+    for number in range(8):
+        path = tmp_path / "s" / "xy"[number % 2] / f"{number}.webp"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.new("RGB", (12, 8)).save(path, exif=turned)
+    convert(tmp_path / "s", tmp_path / "out")
+    example, _ = open_subset(find_bundle(tmp_path / "out").train)[0]
+    assert example.shape == (1, 12, 8, 3)
