@@ -21,14 +21,12 @@ from autodl.errors import BundleError
 
 METADATA_NAME = "metadata.textproto"
 MAX_METADATA_BYTES = 100 << 20
-_FIELD_NAME = re.compile(r"([A-Za-z_]\w*)\s*[:{<]")
-_KNOWN_NAMES = {
-    "key",
-    "value",
-    *(f.name for f in pb.DataSpecification.DESCRIPTOR.fields),
-    *(f.name for f in pb.MatrixSpec.DESCRIPTOR.fields),
-}
 _UNKNOWN_FIELD = re.compile(r'has no field named "(.*)"')
+_MAP_ENTRY = re.compile(  # in the official layout, as writers of large vocabularies have it
+    r"(label|feature|channel)_to_index_map \{\n"
+    r"""  key: ('(?:[^'\\\n]|\\.)*'|"(?:[^"\\\n]|\\.)*")\n"""
+    r"  value: (-?[0-9]{1,9})\n\}\n*"
+)
 
 
 class Format(enum.IntEnum):
@@ -127,7 +125,10 @@ def parse_metadata(text: str, file: str | None = None) -> DataSpecification:
     """
     message = pb.DataSpecification()
     try:
-        text_format.Merge(text, message, allow_unknown_field=True)
+        head, entries = _take_map_entries(text)
+        text_format.Merge(head, message, allow_unknown_field=True)
+        for name, key, value in entries:
+            getattr(message, f"{name}_to_index_map")[_unquote(key)] = int(value)
     except text_format.ParseError as error:
         raise _invalid(error, file) from error
     except (UnicodeError, RecursionError, ValueError) as error:
@@ -146,12 +147,41 @@ def parse_metadata(text: str, file: str | None = None) -> DataSpecification:
     )
 
 
+def _take_map_entries(text: str) -> tuple[str, list[tuple[str, str, str]]]:
+    """The text before its maps, and their entries (which map, key as written, value).
+
+    Protobuf's parser takes seconds for the vocabulary of a text dataset. Where all entries stand at
+    the end, in the official layout, they are taken here; otherwise the text stays whole.
+    """
+    start = text.find("_to_index_map {")
+    start = text.rfind("\n", 0, max(0, start)) + 1
+    head, maps = text[:start], text[start:]
+    entries = _MAP_ENTRY.findall(maps)
+    plain = head.count("{") == head.count("}") and not set(head) & set("<>#'\"")
+    if not plain or _MAP_ENTRY.sub("", maps):
+        return text, []
+    try:
+        for _, key, _ in entries:
+            _unquote(key)
+    except ValueError:
+        return text, []  # whose parser will say in which line
+    return head, entries
+
+
+def _unquote(literal: str) -> str:
+    """The text of a string literal. ValueError when its escapes make no UTF-8."""
+    if "\\" not in literal:
+        return literal[1:-1]
+    try:
+        return text_encoding.CUnescape(literal[1:-1]).decode("utf-8")
+    except UnicodeError as error:
+        raise ValueError(str(error)) from error
+
+
 def find_unknown_field(text: str) -> tuple[str, int | None] | None:
     """The first field that the format does not know, as (name, line); None when all are known."""
-    if set(_FIELD_NAME.findall(text)) <= _KNOWN_NAMES:
-        return None  # no need to parse a large vocabulary once more
     try:
-        text_format.Merge(text, pb.DataSpecification())
+        text_format.Merge(_take_map_entries(text)[0], pb.DataSpecification())
     except text_format.ParseError as error:
         found = _UNKNOWN_FIELD.search(str(error))
         return (found[1], error.GetLine()) if found else None

@@ -1,3 +1,4 @@
+import time
 from pathlib import Path
 
 import pytest
@@ -68,6 +69,36 @@ def test_the_empty_text_is_all_defaults() -> None:
     spec = parse_metadata("")
     assert spec == DataSpecification()
     assert spec.sequence_size == 1
+
+
+@given(specifications)
+def test_the_official_layout_reads_as_any_other_does(spec: DataSpecification) -> None:
+    text = format_metadata(spec)
+    assert parse_metadata("# it's not official\n" + text) == parse_metadata(text)
+
+
+KEY_PARTS = ["a", "'", '"', "\\", "n", "u3000", "x41", "xa0", " ", "\n", "é"]
+
+
+@given(st.lists(st.sampled_from(KEY_PARTS)).map("".join), st.integers(0, 9))
+def test_a_key_as_written_reads_as_the_parser_of_protobuf_does(key: str, value: int) -> None:
+    text = f"output_dim: 3\nlabel_to_index_map {{\n  key: '{key}'\n  value: {value}\n}}\n"
+    read = []
+    for variant in (text, "# it's not official\n" + text):
+        try:
+            read.append(parse_metadata(variant))
+        except BundleError as error:
+            read.append(error.code)
+    assert read[0] == read[1]
+
+
+def test_a_large_vocabulary_is_read_quickly() -> None:
+    vocabulary = {f"tøken {number}": number for number in range(50_000)}
+    text = format_metadata(DataSpecification(channel_to_index_map=vocabulary))
+    started = time.process_time()
+    assert parse_metadata(text).channel_to_index_map == vocabulary
+    assert find_unknown_field(text) is None
+    assert time.process_time() - started < 1  # protobuf's own parser takes more than two
 
 
 def test_of_a_repeated_scalar_the_last_wins() -> None:
