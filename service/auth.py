@@ -8,14 +8,11 @@ A session is ``expiry.token id.MAC``, made with the installation's secret: it en
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import hmac
-import os
 import re
 import secrets
 import string
-import tempfile
 import time
 import zlib
 from pathlib import Path
@@ -27,6 +24,7 @@ from sqlalchemy import select, update
 
 from autodl.errors import UsageError
 from service.models import Account, Token, utc_now
+from service.settings import read_or_make
 from service.submissions.repository import hash_token
 
 if TYPE_CHECKING:
@@ -71,10 +69,7 @@ def ensure_local_token(database: Database, path: Path) -> str:
     The file is the truth: whoever removes it gets a new token at the next start, and the old one is
     revoked. Raises ``UsageError`` (``token-file-invalid``) when the file holds something else.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    if not path.exists():
-        _write_token(path)
-    token = path.read_text(encoding="ascii", errors="replace").strip()
+    token = read_or_make(path, make_token)
     if not is_token(token):
         raise UsageError(
             "token-file-invalid",
@@ -94,16 +89,6 @@ def ensure_local_token(database: Database, path: Path) -> str:
             session.execute(others.values(revoked_at=utc_now()))
             session.add(Token(account_id=account.id, prefix=token[:8], hash=hash_token(token)))
     return token
-
-
-def _write_token(path: Path) -> None:
-    """A new token at ``path``, whole from the first moment, unless another process was faster."""
-    descriptor, aside = tempfile.mkstemp(dir=path.parent)  # mode 0600
-    with os.fdopen(descriptor, "w") as file:
-        file.write(make_token() + "\n")
-    with contextlib.suppress(FileExistsError):
-        os.link(aside, path)
-    Path(aside).unlink()
 
 
 def find_token(session: Session, token: str) -> Token | None:

@@ -6,9 +6,12 @@ Durations end in ``_seconds``, sizes in ``_bytes``.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import secrets
+import tempfile
+from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated
@@ -104,14 +107,23 @@ class Settings(BaseSettings):
         """The key that run tokens are made from; it outlives restarts of the service."""
         if self.secret is not None:
             return self.secret.get_secret_value()
-        path = self.data / "secret"
-        self.data.mkdir(parents=True, exist_ok=True)
-        try:
-            with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
-                file.write(secrets.token_hex(32))
-        except FileExistsError:
-            pass  # made at an earlier start
-        return path.read_text(encoding="ascii")
+        return read_or_make(self.data / "secret", lambda: secrets.token_hex(32))
+
+
+def read_or_make(path: Path, make: Callable[[], str]) -> str:
+    """The secret kept at ``path`` with mode 0600; made there first, if nobody was faster.
+
+    It is whole from the first moment, so that two servers that start together agree.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if not path.exists():
+        descriptor, aside = tempfile.mkstemp(dir=path.parent)  # mode 0600
+        with os.fdopen(descriptor, "w") as file:
+            file.write(make() + "\n")
+        with contextlib.suppress(FileExistsError):
+            os.link(aside, path)
+        Path(aside).unlink()
+    return path.read_text(encoding="ascii", errors="replace").strip()
 
 
 def inherited_environment() -> dict[str, str]:
