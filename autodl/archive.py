@@ -7,6 +7,7 @@ rare compression methods, and archives that are too large, too many or too dense
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import stat
 import struct
@@ -23,6 +24,7 @@ from autodl.errors import BundleError
 CHUNK_BYTES = 1 << 20
 IGNORED_NAMES = {"__MACOSX", ".DS_Store", "Thumbs.db", "desktop.ini", "__pycache__"}
 _DIRECTORY_BYTES_PER_ENTRY = 400  # of the zip's own directory: 46 and a long name
+_BROKEN = (zipfile.BadZipFile, zlib.error, struct.error, EOFError, OverflowError, ValueError)
 _END = struct.Struct("<4s4H2LH")  # end of central directory
 _MAGIC = (
     (b"\x1f\x8b", "a gzip file"),
@@ -59,15 +61,19 @@ def unpack_zip(source: Path, target: Path, limits: UnpackLimits | None = None) -
     ``zip-too-many-entries``, ``zip-too-large``, ``zip-bomb``.
     """
     limits = limits or UnpackLimits()
-    _check_directory(source, limits)
     try:
+        _check_directory(source, limits)
         with zipfile.ZipFile(source) as archive:
             entries = list(_safe_entries(archive, limits))
             _inflate_all(archive, entries, target, limits)
-    except (zipfile.BadZipFile, zlib.error, EOFError, struct.error, OverflowError) as error:
+    except _BROKEN as error:
         raise _damaged(source, str(error)) from error
     except (NotImplementedError, RuntimeError) as error:
         raise _unsupported(source.name, str(error)) from error
+    except OSError as error:
+        if error.errno != errno.EINVAL:  # the disk is full, or may not be written
+            raise
+        raise _damaged(source, "an entry lies outside the file") from error
 
 
 def sha256_file(path: Path) -> str:
@@ -207,7 +213,7 @@ def _inflate_all(
         try:
             with archive.open(entry) as packed, place.open("xb") as file:
                 _inflate(packed, file, meter, str(path))  # type: ignore[arg-type]
-        except (zipfile.BadZipFile, zlib.error, EOFError) as error:
+        except _BROKEN as error:
             raise _damaged(Path(str(path)), str(error)) from error
 
 

@@ -207,6 +207,25 @@ def cut() -> bytes:
 
 
 @refused("zip-damaged")
+def cut_at_its_start() -> bytes:
+    return named("d.data/a", "d.data/b")[45:]
+
+
+@refused("zip-damaged")
+def table_of_contents_far_away() -> bytes:
+    """A 64-bit locator that points beyond what a file can be."""
+    locator = b"PK\x06\x07" + struct.pack("<LQL", 0, (1 << 63) - 1, 1)
+    data = named("d.data/a")
+    at = data.index(b"PK\x05\x06")
+    return data[:at] + locator + data[at:]
+
+
+@refused("zip-damaged")
+def name_not_utf8() -> bytes:
+    return named("d\u00e9").replace("d\u00e9".encode(), b"d\xff\xfe")
+
+
+@refused("zip-damaged")
 def table_of_contents_garbled() -> bytes:
     data = bytearray(named("d.data/a", "d.data/b"))
     data[data.index(b"PK\x01\x02")] ^= 0xFF
