@@ -205,8 +205,7 @@ class BoundedLog(threading.Thread):
         self._file = path.open("wb", buffering=0)
         self._limit = limit_bytes // 2  # of the head, and of the tail
         self._head = bytearray()
-        self._tail: deque[bytes] = deque()
-        self._tail_bytes = 0
+        self._tail = bytearray()
         self._left_out = 0
 
     def run(self) -> None:
@@ -220,17 +219,17 @@ class BoundedLog(threading.Thread):
             if len(chunk) > room:
                 self._keep(chunk[max(room, 0) :])
 
-    def _keep(self, chunk: bytes) -> None:
-        self._tail.append(chunk)
-        self._tail_bytes += len(chunk)
-        while self._tail_bytes - len(self._tail[0]) >= self._limit:
-            gone = len(self._tail.popleft())
-            self._tail_bytes -= gone
-            self._left_out += gone
+    def _keep(self, chunk: bytes, slack: int = 1 << 20) -> None:
+        """Add to the tail; it is cut when it has grown by the slack, for each cut moves it."""
+        self._tail += chunk
+        if (excess := len(self._tail) - self._limit) > slack:
+            self._left_out += excess
+            del self._tail[:excess]
 
     def close(self, seconds: float = 2.0) -> None:
         """Wait for the last output, then write head, what was left out, and tail."""
         self.join(seconds)
+        self._keep(b"", slack=0)
         gap = f"\n... {self._left_out} bytes left out ...\n" if self._left_out else ""
         self._file.close()
-        write_over(self._path, bytes(self._head) + gap.encode() + b"".join(self._tail))
+        write_over(self._path, bytes(self._head) + gap.encode() + bytes(self._tail))
