@@ -9,6 +9,7 @@ import psutil
 import pytest
 
 from autodl.bundle import find_bundle, split_bundle
+from autodl.confine import Strength
 from autodl.predictions import read_start
 from autodl.solve import Outcome, solve
 from autodl.verdict import Limits
@@ -117,6 +118,14 @@ def test_the_deadline_is_hard_and_what_was_done_before_counts(attempt, tmp_path,
     assert outcome.predictions >= 1
     assert BUDGET - 0.2 <= outcome.seconds < BUDGET + 5
     assert (tmp_path / "output/toy.predict_0").exists()
+
+
+@pytest.mark.parametrize(("guest", "end"), [("ignores_term", "timeout"), ("orphans", "ok")])
+def test_a_kernel_without_signal_scopes_is_no_way_out(attempt, monkeypatch, guest, end) -> None:
+    monkeypatch.setattr("autodl.confine.strength", lambda: Strength(0, True))
+    outcome = attempt(guest)
+    assert (outcome.end, outcome.predictions) == (end, 1)
+    assert outcome.seconds < BUDGET + 5
 
 
 def test_a_clock_that_lies_does_not_stretch_the_budget(attempt) -> None:
