@@ -19,9 +19,9 @@ from .learners.boosting import Boosting
 from .learners.convnet import ConvNet, load_framework
 from .learners.forest import Forest
 from .learners.frozen import frozen_learners
+from .learners.kernel import Kernel
 from .learners.linear import Linear
 from .learners.sparse_linear import SparseLinear
-from .learners.table_kernel import TableKernel
 from .learners.table_linear import TableLinear
 from .learners.text_linear import TextLinear
 
@@ -44,7 +44,7 @@ class Portfolio:
 
 
 def _table(task: Task) -> list[Learner]:
-    return [TableLinear(), SparseLinear(), Boosting(), Forest(), TableKernel()]
+    return [TableLinear(), SparseLinear(), Boosting(), Forest(), Kernel()]
 
 
 def _image(task: Task) -> list[Learner]:
@@ -61,7 +61,13 @@ def _series(task: Task) -> list[Learner]:
     steps = int(np.clip(np.median([len(series) for series in look]), low, high))
     seconds = 2e-9 * config.ROCKET_FEATURES * steps
     rocket = MiniRocket(steps, config.ROCKET_FEATURES)
-    return [Linear(Course(config.COURSE_STEPS), 1e-4), Linear(rocket, seconds, closes=0.4)]
+    course = Course(config.COURSE_STEPS)
+    return [
+        Linear(course, 1e-4),
+        Linear(rocket, seconds, closes=0.4),
+        Forest(course, 1e-4),
+        Kernel(course, 1e-4),
+    ]
 
 
 def _audio(task: Task) -> list[Learner]:
@@ -71,8 +77,11 @@ def _audio(task: Task) -> list[Learner]:
     steps = config.ROCKET_MEL_STEPS
     rocket = MiniRocket(steps, config.ROCKET_FEATURES, of_mel=True)
     rocket_seconds = seconds + 2e-9 * config.ROCKET_FEATURES * steps
+    statistics = MelStatistics()
     return [
-        Linear(MelStatistics(), seconds),
+        Linear(statistics, seconds),
+        Kernel(statistics, seconds),
+        Forest(statistics, seconds),
         Linear(MelCourse(), seconds, closes=0.3),
         Linear(rocket, rocket_seconds, closes=0.3),
     ]

@@ -8,8 +8,40 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .. import config
+from ..budget import Deadline
+from ..data import Extractor, Subset, Task
+from ..split import Rows
 
 Floats = NDArray[np.float32]
+
+
+class Columns:
+    """A dense table as it is, missing values NaN: the extractor of learners made for tables."""
+
+    name = "columns"
+
+    def __call__(self, subset: Subset, rows: Rows) -> Floats:
+        """float32 (n, columns)."""
+        return subset.table(rows)
+
+
+def read_columns(
+    subset: Subset, rows: Rows, extractor: Extractor, deadline: Deadline | None = None
+) -> Floats:
+    """float32 (n, F) of ``extractor``; a table itself is not kept twice.
+
+    Raises OutOfTimeError when features are missing at the deadline.
+    """
+    if isinstance(extractor, Columns):
+        return extractor(subset, rows)
+    return subset.features(extractor, rows, deadline)
+
+
+def count_columns(task: Task, extractor: Extractor) -> int:
+    """Number of features; looks at one example where it is not known."""
+    if isinstance(extractor, Columns):
+        return task.shape.rows * task.shape.cols * task.shape.channels
+    return int(task.train.features(extractor, task.train.rows[:1]).shape[1])
 
 
 @dataclass(frozen=True)

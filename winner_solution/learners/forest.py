@@ -1,4 +1,4 @@
-"""Extremely randomised trees (Geurts et al. 2006), for small tables of numbers."""
+"""Extremely randomised trees (Geurts et al. 2006), for small sets of numbers."""
 
 from __future__ import annotations
 
@@ -10,31 +10,36 @@ from sklearn.ensemble import ExtraTreesClassifier
 
 from .. import config
 from ..budget import Deadline, cores
-from ..data import Floats, Subset, Task
+from ..data import Extractor, Floats, Subset, Task
+from ..features.tables import Columns, count_columns, read_columns
 from ..split import Rows
 from .base import Predictor, Scores, Step
 
 
 class Forest:
-    """Extra-Trees on the raw table, missing values at the median; all labels in one forest."""
+    """Extra-Trees on ``extractor``, missing values at the median; all labels in one forest."""
 
-    name = "forest"
+    def __init__(self, extractor: Extractor | None = None, row_seconds: float = 0.0) -> None:
+        self._extractor = extractor or Columns()
+        self._row_seconds = row_seconds
+        self.name = f"forest-{self._extractor.name}"
 
     def steps(self, task: Task) -> Sequence[Step]:
         """One step a number of trees; none for large or sparse tables, where boosting is better."""
         n = len(task.train)
         if task.shape.sparse or not config.TREES_MIN_ROWS <= n <= config.FOREST_MAX_ROWS:
             return []
-        columns = task.shape.rows * task.shape.cols
+        columns = count_columns(task, self._extractor)
         tree_seconds = 3e-4 + 5e-8 * n * np.sqrt(columns) * np.log2(n)
         return [
-            Step(0.05 + trees * tree_seconds, closes, rows=n, size=trees)
+            Step(0.05 + self._row_seconds * n + trees * tree_seconds, closes, rows=n, size=trees)
             for trees, closes in config.FOREST_TREES
         ]
 
     def fit(self, task: Task, step: Step, rows: Rows, deadline: Deadline) -> Predictor:
         """Grow the trees in lots, until all are grown or the time is out."""
-        table = task.train.table(rows)
+        extractor = self._extractor
+        table = read_columns(task.train, rows, extractor, deadline)
         known = [column[np.isfinite(column)] for column in table.T]
         median = np.array([np.median(c) if c.size else 0 for c in known], np.float32)
         labels = task.labels[rows] > 0.5
@@ -53,7 +58,7 @@ class Forest:
             model.fit(x, target)
 
         def predict(subset: Subset, rows: Rows) -> Scores:
-            p = _probabilities(model, _fill(subset.table(rows), median), task)
+            p = _probabilities(model, _fill(read_columns(subset, rows, extractor), median), task)
             p = np.clip(p, 0.5 / step.size, 1 - 0.5 / step.size)
             return np.asarray(np.log(p) if not task.multilabel else np.log(p / (1 - p)), np.float32)
 

@@ -21,9 +21,9 @@ from winner_solution.learners.convnet import ConvNet
 from winner_solution.learners.forest import Forest
 from winner_solution.learners.frozen import ByLength
 from winner_solution.learners.frozen_video import FrozenVideo
+from winner_solution.learners.kernel import Kernel
 from winner_solution.learners.linear import Linear
 from winner_solution.learners.sparse_linear import SparseLinear
-from winner_solution.learners.table_kernel import TableKernel
 from winner_solution.learners.table_linear import TableLinear
 from winner_solution.learners.text_linear import TextLinear
 from winner_solution.metric import nauc
@@ -34,7 +34,9 @@ LEARNERS = {
     "boosting": ("table", lambda: Boosting()),
     "forest": ("table", lambda: Forest()),
     "table-linear": ("table", lambda: TableLinear()),
-    "table-kernel": ("table", lambda: TableKernel()),
+    "kernel": ("table", lambda: Kernel()),
+    "kernel-mel": ("audio", lambda: Kernel(MelStatistics())),
+    "forest-course": ("series", lambda: Forest(Course(16))),
     "sparse-linear": ("sparse", lambda: SparseLinear()),
     "text-linear": ("text", lambda: TextLinear()),
     "pixels": ("image", lambda: Linear(TinyPixels(16), 1e-4)),
