@@ -23,6 +23,8 @@ from service.storage import open_storage
 from service.submissions import repository, service
 from service.worker.supervisor import read_status
 
+pytestmark = pytest.mark.slow
+
 
 def zip_folder(folder: Path) -> bytes:
     buffer = io.BytesIO()
