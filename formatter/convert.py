@@ -6,6 +6,7 @@ The same source and options give the same bytes.
 
 from __future__ import annotations
 
+import gc
 import re
 import shutil
 import tempfile
@@ -61,6 +62,17 @@ def convert(
             f"{out} is already there.",
             hint="Remove it or choose another name: nothing is overwritten.",
         )
+    with _seldom_collecting():
+        return _convert(source, out, name, options, on_progress)
+
+
+def _convert(
+    source: Path,
+    out: Path | None,
+    name: str,
+    options: Options,
+    on_progress: Callable[[int, int], None] | None,
+) -> Summary:
     opened = open_source(source, options)
     if not opened.rows:
         raise BundleError("source-empty", "The source has no examples.", file=source.name)
@@ -79,6 +91,17 @@ def convert(
             folder.replace(out)
     files = [out] if out.is_file() else [p for p in out.rglob("*") if p.is_file()]
     return replace(summary, out=str(out), bytes=sum(p.stat().st_size for p in files))
+
+
+@contextmanager
+def _seldom_collecting() -> Iterator[None]:
+    """Millions of rows are made and none is part of a cycle: do not look at them all the time."""
+    thresholds = gc.get_threshold()
+    gc.set_threshold(100_000, 50, 1000)
+    try:
+        yield
+    finally:
+        gc.set_threshold(*thresholds)
 
 
 def _dataset_name(source: Path, out: Path | None, wanted: str | None) -> str:
