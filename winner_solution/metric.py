@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import rankdata
 
 Floats = NDArray[np.floating]
 
@@ -19,11 +18,18 @@ def nauc(labels: Floats, scores: Floats) -> float:
 
 
 def class_naucs(labels: Floats, scores: Floats) -> Floats:
-    """NAUC of each class, float64 (C,); NaN where the labels are all equal."""
-    positive = labels > 0.5
-    n_positive = positive.sum(axis=0, dtype=np.float64)
-    n_negative = len(labels) - n_positive
-    ranks = rankdata(scores, axis=0)
-    below = (ranks * positive).sum(axis=0) - n_positive * (n_positive + 1) / 2
-    with np.errstate(divide="ignore", invalid="ignore"):
-        return np.asarray(2 * below / (n_positive * n_negative) - 1)
+    """NAUC of each class, float64 (C,); NaN where the labels are all equal.
+
+    Counts the negatives below and not above each positive by binary search, ties as half: with
+    few positives a class that is several times faster than ranking the column.
+    """
+    positive = np.ascontiguousarray(labels.T > 0.5)
+    columns = np.ascontiguousarray(scores.T)
+    areas = np.full(len(columns), np.nan)
+    for number, (is_positive, column) in enumerate(zip(positive, columns, strict=True)):
+        ours, others = np.sort(column[is_positive]), np.sort(column[~is_positive])
+        if len(ours) and len(others):
+            below = np.searchsorted(others, ours, "left").sum()
+            not_above = np.searchsorted(others, ours, "right").sum()
+            areas[number] = (below + not_above) / (len(ours) * len(others)) - 1
+    return areas
