@@ -22,6 +22,8 @@ GAP_FLOOR = 0.003  # a validation score of 1.0 still leaves this to gain
 PUBLISH_CONFIDENCE = 0.6  # one-sided, by paired bootstrap
 BOOTSTRAPS = 30
 
+CACHE_MAX_BYTES = 1_200_000_000  # of decoded examples of a subset; beyond, they are decoded anew
+
 # Validation ---------------------------------------------------------------------------------
 FOLDS = 4  # cross-validation for small sets; their validation part alone would be noise
 FOLDS_MAX_ROWS = 1500

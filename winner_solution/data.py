@@ -60,6 +60,7 @@ class Subset:
         self._index = np.arange(len(dataset)) if index is None else index
         self._examples: dict[int, Floats] = {}
         self._pictures: dict[tuple[int, int], dict[int, Pixels]] = {}
+        self._cached_bytes = 0
         self._features: dict[str, _Matrix] = {}
 
     def __len__(self) -> int:
@@ -78,10 +79,15 @@ class Subset:
 
     def examples(self, rows: Rows) -> list[Floats]:
         """The tensors themselves, float32 (T, H, W, C) each."""
+        found = []
         for row in rows.tolist():
-            if row not in self._examples:
-                self._examples[row] = self.dataset[int(self._index[row])][0]
-        return [self._examples[row] for row in rows.tolist()]
+            example = self._examples.get(row)
+            if example is None:
+                example = self.dataset[int(self._index[row])][0]
+                if self._has_room(example.nbytes):
+                    self._examples[row] = example
+            found.append(example)
+        return found
 
     def encoded(self, row: int) -> list[bytes]:
         """Encoded frames of one example (COMPRESSED only), not cached."""
@@ -125,10 +131,12 @@ class Subset:
         canvas = self.frame.canvas(side)
         cache = self._pictures.setdefault((side, count), {})
         missing = [row for row in rows.tolist() if row not in cache]
-        if missing:
-            done = _pool().map(lambda row: self._picture(row, side, count, canvas), missing)
-            cache.update(zip(missing, done, strict=True))
-        return np.stack([cache[row] for row in rows.tolist()])
+        done = _pool().map(lambda row: self._picture(row, side, count, canvas), missing)
+        new = dict(zip(missing, done, strict=True))
+        frames = np.stack([new[row] if row in new else cache[row] for row in rows.tolist()])
+        if new and self._has_room(frames[0].nbytes * len(new)):
+            cache.update(new)
+        return frames
 
     def features(
         self, extractor: Extractor, rows: Rows, deadline: Deadline | None = None
@@ -160,6 +168,13 @@ class Subset:
     def forget(self, extractor: Extractor) -> None:
         """Free what ``features`` keeps."""
         self._features.pop(extractor.name, None)
+
+    def _has_room(self, size: int) -> bool:
+        """Count ``size`` bytes more into the cache, or say that it is full."""
+        if self._cached_bytes + size > config.CACHE_MAX_BYTES:
+            return False
+        self._cached_bytes += size
+        return True
 
     def _picture(self, row: int, side: int, count: int, canvas: tuple[int, int]) -> Pixels:
         """uint8 (count, height, width, channels) of one row; zeros where it cannot be decoded."""

@@ -1,0 +1,94 @@
+"""Examples are read once, kept small, and computed features survive a missed deadline."""
+
+import time
+
+import numpy as np
+import pytest
+
+from winner_solution import config
+from winner_solution.budget import Deadline, OutOfTimeError
+from winner_solution.data import Subset, open_task, spread
+from winner_solution.domain import Shape
+from winner_solution.features.generic import Generic
+from winner_solution.pictures import Frame, decode_picture
+
+from .fakes import FakeDataset, FakeMetadata, generate, png
+
+
+def subset_of(domain: str, n: int = 200) -> Subset:
+    dataset = generate(domain, n, 2)
+    return open_task(dataset, Shape.of(dataset.metadata)).train
+
+
+def test_an_example_is_decoded_once(monkeypatch) -> None:
+    subset = subset_of("table")
+    first = subset.table(subset.rows)
+    monkeypatch.setattr(subset, "dataset", None)
+    assert np.array_equal(subset.table(subset.rows), first, equal_nan=True)
+
+
+@pytest.mark.parametrize("domain", ["audio", "image"])
+def test_a_full_cache_changes_nothing(domain: str, monkeypatch) -> None:
+    def read() -> np.ndarray:
+        subset = subset_of(domain, 20)
+        if domain == "image":
+            return subset.images(subset.rows, 16)
+        return np.concatenate(subset.examples(subset.rows))
+
+    kept = read()
+    monkeypatch.setattr(config, "CACHE_MAX_BYTES", 0)
+    assert np.array_equal(read(), kept)
+
+
+def test_features_computed_before_the_deadline_are_kept() -> None:
+    subset, extractor = subset_of("table"), Generic()
+    calls = []
+
+    def slow(part: Subset, rows: np.ndarray) -> np.ndarray:
+        calls.append(len(rows))
+        return extractor(part, rows)
+
+    slow.name = "slow"
+    clock = iter([0.0, 2.0])
+    with pytest.raises(OutOfTimeError):
+        subset.features(slow, subset.rows, Deadline(1.0, lambda: next(clock)))
+    subset.features(slow, subset.rows)
+    assert sum(calls) == len(subset)
+
+
+def test_ready_gives_the_rows_that_made_it() -> None:
+    subset = subset_of("table")
+    clock = iter([0.0, 0.0, 2.0])
+    rows = subset.ready(Generic(), subset.rows, Deadline(1.0, lambda: next(clock)))
+    assert 0 < len(rows) < len(subset)
+    late = subset.ready(Generic(), subset.rows, Deadline(time.monotonic() - 1))
+    assert np.array_equal(late, rows) or len(late) >= len(rows)
+
+
+def test_a_canvas_keeps_the_ratio_and_never_enlarges() -> None:
+    assert Frame(400, 300, 3).canvas(64) == (64, 48)
+    assert Frame(20, 10, 3).canvas(64) == (20, 10)
+    assert Frame(1000, 5, 3).canvas(64) == (64, 1)
+
+
+def test_pictures_come_out_as_asked() -> None:
+    data = png(np.full((30, 40), 200, np.uint8))
+    pixels = decode_picture(data, (8, 16), 3)
+    assert pixels.shape == (8, 16, 3)
+    assert (pixels == 200).all()
+
+
+def test_frames_are_spread_over_the_clip() -> None:
+    assert spread(list(range(10)), 2) == [2, 7]
+    assert spread([5], 3) == [5, 5, 5]
+    assert spread([], 3) == []
+
+
+def test_stored_arrays_of_many_channels_become_pictures() -> None:
+    rng = np.random.default_rng(0)
+    examples = [rng.normal(size=(1, 12, 12, 6)) * 100 for _ in range(8)]
+    dataset = FakeDataset(examples, np.eye(8, 2), FakeMetadata((1, 12, 12, 6), 2))
+    task = open_task(dataset, Shape.of(dataset.metadata))
+    pixels = task.train.images(task.train.rows, 8)
+    assert pixels.shape == (8, 8, 8, 6)
+    assert pixels.std() > 20
