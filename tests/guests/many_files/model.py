@@ -1,4 +1,4 @@
-"""A guest that predicts once, then makes 200,000 empty files."""
+"""A guest that predicts once, then makes 20,000 empty files."""
 
 import os
 import time
@@ -23,6 +23,6 @@ class Model:
 
 
 def misbehave():
-    for k in range(200_000):
+    for k in range(20_000):
         os.mknod(f"file{k}")
     time.sleep(600)

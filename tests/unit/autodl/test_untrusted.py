@@ -59,7 +59,7 @@ def test_writing_replaces_what_stands_there(folder, secret) -> None:
 
 def test_a_tree_of_any_depth_is_removed(folder, monkeypatch) -> None:
     monkeypatch.chdir(folder)
-    for _ in range(1200):
+    for _ in range(1050):
         Path("deeper").mkdir()
         os.chdir("deeper")
     os.chdir("/")
