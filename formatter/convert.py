@@ -17,12 +17,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from autodl.bundle import UnpackLimits, unpack_zip
 from autodl.errors import BundleError, UsageError
 from formatter.layouts import SUBSETS, Plan, write_autospeech, write_tfrecord
 from formatter.readers import open_source
 from formatter.source import Options, Row, Source
 from formatter.split import order_for_training, split
 
+MAX_ZIP_ENTRIES = 1_000_000  # of the user's own zip, which no service has to bear
 PROGRESS_STEPS = 500
 ZIP_TIME = (1980, 1, 1, 0, 0, 0)  # the earliest a zip can hold: no clock in the bytes
 
@@ -50,7 +52,8 @@ def convert(
 ) -> Summary:
     """Format ``source`` into ``out``: a zip if its name ends in .zip, otherwise a folder.
 
-    With ``out`` None everything is read and nothing written. ``on_progress`` is told (done, total).
+    A ``source`` that is a zip itself is what it holds. With ``out`` None everything is read and
+    nothing written. ``on_progress`` is told (done, total).
     Raises BundleError for bad data, UsageError (``output-exists``, ``dataset-name-invalid``, and
     what the reader and ``split`` raise).
     """
@@ -62,8 +65,8 @@ def convert(
             f"{out} is already there.",
             hint="Remove it or choose another name: nothing is overwritten.",
         )
-    with _seldom_collecting():
-        return _convert(source, out, name, options, on_progress)
+    with _seldom_collecting(), _unpacked(source) as folder:
+        return _convert(folder, out, name, options, on_progress)
 
 
 def _convert(
@@ -91,6 +94,19 @@ def _convert(
             folder.replace(out)
     files = [out] if out.is_file() else [p for p in out.rglob("*") if p.is_file()]
     return replace(summary, out=str(out), bytes=sum(p.stat().st_size for p in files))
+
+
+@contextmanager
+def _unpacked(source: Path) -> Iterator[Path]:
+    """What a zip holds, in a folder that is gone afterwards; any other source itself."""
+    if source.suffix.lower() != ".zip" or not source.is_file():
+        yield source
+        return
+    with tempfile.TemporaryDirectory(prefix="formatting-") as scratch:
+        folder = Path(scratch) / source.stem
+        unpack_zip(source, folder, UnpackLimits(max_entries=MAX_ZIP_ENTRIES))
+        entries = list(folder.iterdir())
+        yield entries[0] if len(entries) == 1 else folder
 
 
 @contextmanager
@@ -178,6 +194,7 @@ def _zip(folder: Path, path: Path) -> Path:
 
 
 def _summarise(source: Source, rows: Sequence[Row], name: str, kept: bool) -> Summary:
+    counts = Counter(row.subset for row in rows)
     labels = Counter(label for row in rows for label in row.labels)
     train = {label for row in rows if row.subset == "train" for label in row.labels}
     test = {label for row in rows if row.subset == "test" for label in row.labels}
@@ -190,7 +207,7 @@ def _summarise(source: Source, rows: Sequence[Row], name: str, kept: bool) -> Su
     return Summary(
         name=name,
         kind=source.kind,
-        counts=dict(Counter(row.subset or "" for row in rows)),
+        counts={s: counts[s] for s in SUBSETS if counts[s]},
         multi_label=any(len(row.labels) != 1 for row in rows if row.subset != "unlabelled"),
         labels={label: labels[label] for label in source.label_names},
         split="kept" if kept else "made",

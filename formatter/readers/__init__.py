@@ -62,7 +62,7 @@ def open_source(source: Path, options: Options) -> Source:
         hint="Known are: a folder of images, audio, video or text files, with a labels.csv"
         " (FileName,Labels) or a folder per class; a table (CSV, TSV, Parquet, Arrow, JSON lines,"
         " ARFF); libsvm, .ts and .npz files; a folder of Hugging Face's datasets; an existing"
-        " bundle, unpacked; and most of them already split into train and test.",
+        " bundle; a zip of any of these; and most of them already split into train and test.",
     )
 
 

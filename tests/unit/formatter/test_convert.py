@@ -1,5 +1,6 @@
 """convert: from a source to a bundle that every reader accepts."""
 
+import shutil
 import zipfile
 from pathlib import Path
 
@@ -191,3 +192,14 @@ def test_a_semicolon_table_may_have_decimal_commas(tmp_path: Path) -> None:
     convert(tmp_path / "t.csv", tmp_path / "out")
     train = subset(tmp_path / "out", "train")
     assert {x.item() % 1 for x, _ in train} == {0.5}
+
+
+def test_a_zip_is_what_it_holds(image_folder: Path, table: Path, tmp_path: Path) -> None:
+    packed = Path(shutil.make_archive(str(tmp_path / "p"), "zip", tmp_path, image_folder.name))
+    assert convert(packed, None).counts == {"train": 16, "test": 4, "unlabelled": 3}
+    with zipfile.ZipFile(tmp_path / "t.zip", "w") as archive:
+        archive.write(table, "things.csv")
+    convert(tmp_path / "t.zip", tmp_path / "bundle.zip", Options(name="d"))
+    again = convert(tmp_path / "bundle.zip", tmp_path / "anew", Options(resplit=True, test=0.5))
+    assert (again.kind, again.counts) == ("bundle", {"train": 15, "test": 15})
+    assert check(tmp_path / "anew").ok
