@@ -11,7 +11,7 @@ from pathlib import Path
 import polars as pl
 import polars.selectors as cs
 
-from autodl.errors import BundleError, UsageError
+from autodl.errors import BundleError
 from formatter.arff import read_arff
 from formatter.source import Options, Subset
 
@@ -140,9 +140,7 @@ def _parts(source: Path, options: Options) -> Iterator[tuple[Subset | None, Path
     if unlabelled is None and folder is not None:
         found = (find_table(p, "unlabelled") for p in (folder, folder / "unlabelled"))
         unlabelled = next((path for path in found if path is not None), None)
-    if unlabelled is not None:
-        if not unlabelled.is_file():
-            raise UsageError("source-missing", f"There is no file {unlabelled}.")
+    if unlabelled is not None and unlabelled.is_file():
         yield "unlabelled", unlabelled
 
 

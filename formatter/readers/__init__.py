@@ -41,12 +41,31 @@ SINGLE: tuple[tuple[Callable[[Path], bool], Callable[[Path, Options], Source]], 
 def open_source(source: Path, options: Options) -> Source:
     """Find out what ``source`` is and index it.
 
-    Raises UsageError (``source-missing``, ``source-unknown``), and what the reader raises.
+    Raises UsageError (``source-missing``, ``source-unknown``, ``test-part-unfit``,
+    ``unlabelled-unfit``, ``group-unsupported``), and what the reader raises.
     """
-    if not source.exists():
-        raise UsageError("source-missing", f"There is no file or folder {source}.")
+    for place in (source, options.unlabelled):
+        if place is not None and not place.exists():
+            raise UsageError("source-missing", f"There is no file or folder {place}.")
     if options.test_part is not None:
         _require_one_split(source, options.test_part)
+    opened = _open(source, options)
+    if options.unlabelled is not None and all(row.subset != "unlabelled" for row in opened.rows):
+        raise UsageError(
+            "unlabelled-unfit",
+            f"{options.unlabelled} holds no examples for a source of kind {opened.kind}.",
+            hint="Give files like those of the source, in a folder or in a table as theirs.",
+        )
+    if options.group is not None and all(row.group is None for row in opened.rows):
+        raise UsageError(
+            "group-unsupported",
+            f"A source of kind {opened.kind} has no column of groups.",
+            hint="Split it yourself: a given split is kept.",
+        )
+    return opened
+
+
+def _open(source: Path, options: Options) -> Source:
     if is_table(source):
         return _open_table(read_table(source, options), options)
     for is_it, reader in SINGLE:

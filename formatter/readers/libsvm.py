@@ -107,5 +107,5 @@ def _parts(source: Path, options: Options) -> Iterator[tuple[Subset | None, Path
                 )
             yield subset, path
     unlabelled = options.unlabelled or _find(source, "unlabelled")
-    if unlabelled is not None:
+    if unlabelled is not None and unlabelled.is_file():
         yield "unlabelled", unlabelled

@@ -29,7 +29,7 @@ class TsSource:
         self.rows: list[Row] = []
         for subset, path in _parts(source, options.test_part):
             self._add(path, subset)
-        if options.unlabelled is not None:
+        if options.unlabelled is not None and options.unlabelled.is_file():
             self._add(options.unlabelled, "unlabelled")
         self.label_names = sort_labels({name for row in self.rows for name in row.labels})
 

@@ -201,3 +201,19 @@ def test_an_odd_table_is_read(tmp_path: Path, case: str) -> None:
 def test_an_odd_image_is_read(tmp_path: Path, kind: str, mode: str) -> None:
     (class_folders(tmp_path / "s") / "x/9.png").write_bytes(image(kind, mode))
     assert sum(convert(tmp_path / "s", None).counts.values()) == 9
+
+
+def test_an_option_that_would_have_no_effect_is_refused(tmp_path: Path) -> None:
+    source = class_folders(tmp_path / "s")
+    (tmp_path / "empty").mkdir()
+    np.savez(tmp_path / "t.npz", X=np.zeros((10, 3)), y=np.array([0, 1] * 5))
+    (tmp_path / "t.csv").write_text(ROWS)
+    for path, options, code in [
+        (source, Options(unlabelled=tmp_path / "nowhere"), "source-missing"),
+        (source, Options(unlabelled=tmp_path / "empty"), "unlabelled-unfit"),
+        (tmp_path / "t.csv", Options(unlabelled=tmp_path / "empty"), "unlabelled-unfit"),
+        (tmp_path / "t.npz", Options(unlabelled=tmp_path / "t.csv"), "unlabelled-unfit"),
+        (tmp_path / "t.npz", Options(group="patient"), "group-unsupported"),
+        (source, Options(group="patient"), "group-unsupported"),
+    ]:
+        assert fault(path, options)[0] == code
