@@ -27,7 +27,6 @@ from autodl.survey import Survey, survey
 __all__ = ["Finding", "Report", "check"]
 
 Labels = NDArray[np.float64]
-MAX_LABELS = 100_000  # each takes a column of every label matrix
 
 
 def check(root: Path, jobs: int | None = None) -> Report:
@@ -91,8 +90,8 @@ def _open_subsets(bundle: Bundle, findings: Findings) -> dict[str, Dataset]:
         except BundleError as error:
             findings.add_error(error)
             continue
-        if _check_specification(dataset, findings):
-            subsets[name] = dataset
+        _check_specification(dataset, findings)
+        subsets[name] = dataset
     return subsets
 
 
@@ -137,33 +136,10 @@ def _check_shards(path: Path, name: str, findings: Findings) -> None:
         )
 
 
-def _check_specification(dataset: Dataset, findings: Findings) -> bool:
-    """Whether the metadata say enough to decode records at all."""
+def _check_specification(dataset: Dataset, findings: Findings) -> None:
+    """What is odd about the metadata, though examples can be decoded by them."""
     spec, path = dataset.metadata_, dataset.source.path
     file = findings.relative(str(path / METADATA_NAME if path.is_dir() else path))
-    if spec.output_dim <= 0 or not spec.matrix_spec:
-        what = "matrix_spec" if not spec.matrix_spec else "positive output_dim"
-        findings.add(
-            Finding(
-                "metadata-incomplete",
-                "error",
-                f"The metadata have no {what}.",
-                "output_dim is the number of labels, matrix_spec the form of an example.",
-                file,
-            )
-        )
-        return False
-    if spec.output_dim > MAX_LABELS:
-        findings.add(
-            Finding(
-                "too-many-labels",
-                "error",
-                f"The metadata claim {spec.output_dim:,} labels; {MAX_LABELS:,} are allowed.",
-                "output_dim is the number of labels; correct it, or merge rare labels.",
-                file,
-            )
-        )
-        return False
     if len(spec.matrix_spec) > 1:
         findings.add(
             Finding(
@@ -185,7 +161,6 @@ def _check_specification(dataset: Dataset, findings: Findings) -> bool:
                 file,
             )
         )
-    return True
 
 
 def _check_same(train: Dataset, other: Dataset, name: str, findings: Findings) -> None:

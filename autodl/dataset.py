@@ -30,6 +30,7 @@ from autodl.text import TextSource
 Floats = NDArray[np.float32]
 
 MAX_SHARDS = 256  # each holds a file open
+MAX_LABELS = 100_000  # each takes a column of every label matrix
 HEAD_BYTES = 1024  # of a record, in which its labels are looked for
 BLOCK_RECORDS = 256  # of a table, decoded together ...
 MAX_BLOCK_COLUMNS = 10_000  # ... if they are not wider: 10 MB a block
@@ -176,10 +177,11 @@ class Dataset:
 
     ``dataset[i]`` and iteration give ``(example, labels)``: float32 (sequence, row, col, channel)
     and float32 (output_dim,), all zero where the subset has no labels. Raises BundleError with
-    file and record where the data are broken.
+    file and record where the data are broken, and at once if the metadata are incomplete.
     """
 
     def __init__(self, source: Source) -> None:
+        _require_complete(source)
         self.source = source
         self.metadata = Metadata(source.spec, str(source.path))
 
@@ -192,7 +194,7 @@ class Dataset:
         return len(self.source)
 
     def __iter__(self) -> Iterator[tuple[Floats, Floats]]:
-        shape = self.metadata.get_tensor_shape() if self.source.spec.matrix_spec else ()
+        shape = self.metadata.get_tensor_shape()
         for first, stop in self._blocks():
             block = self.source.block(first, stop)
             if block is None:
@@ -270,6 +272,27 @@ class Dataset:
         if not -len(self) <= index < len(self):
             raise IndexError(f"example {index} of {len(self)}")
         return index % len(self)
+
+
+def _require_complete(source: Source) -> None:
+    """Raise BundleError unless the metadata say enough to decode examples and labels."""
+    spec, path = source.spec, source.path
+    file = str(path / METADATA_NAME if path.is_dir() else path)
+    if spec.output_dim <= 0 or not spec.matrix_spec:
+        what = "matrix_spec" if not spec.matrix_spec else "positive output_dim"
+        raise BundleError(
+            "metadata-incomplete",
+            f"The metadata have no {what}.",
+            hint="output_dim is the number of labels, matrix_spec the form of an example.",
+            file=file,
+        )
+    if spec.output_dim > MAX_LABELS:
+        raise BundleError(
+            "too-many-labels",
+            f"The metadata claim {spec.output_dim:,} labels; {MAX_LABELS:,} are allowed.",
+            hint="output_dim is the number of labels; correct it, or merge rare labels.",
+            file=file,
+        )
 
 
 def concatenate(first: Dataset, second: Dataset) -> Dataset:

@@ -15,7 +15,9 @@ from PIL import Image
 
 from autodl.bundle import find_bundle
 from autodl.dataset import Dataset, open_subset
+from autodl.decode import decode_labels, decode_tensor
 from autodl.errors import BundleError
+from autodl.images import decode_image
 from autodl.report import Report
 from autodl.text import decode_tokens
 
@@ -23,6 +25,7 @@ EXAMPLES = 24
 THUMBNAIL_PIXELS = 128
 SHOWN_CLASSES = 100
 SHOWN_LETTERS = 300
+SHOWN_VALUES = 20
 
 _PAGE = """<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><title>{title}</title><style>
@@ -42,7 +45,8 @@ def render_page(root: Path, report: Report) -> str:
     title = escape(str(report.summary.get("name", "Dataset")))
     parts = [_verdict(report), *_findings(report), *_facts(report.summary)]
     parts += _classes(report.summary)
-    parts += _examples(root)
+    if "train" in report.summary.get("subsets", {}):
+        parts += _examples(root)
     return _PAGE.format(title=title, body="\n".join(parts))
 
 
@@ -121,19 +125,29 @@ def _examples(root: Path) -> Iterator[str]:
 
 
 def _example(dataset: Dataset, index: int) -> str:
-    example, labels = dataset[index]
+    record = dataset.record(index)
     names = dataset.get_class_labels()
+    labels = decode_labels(record, len(names))
     caption = escape(", ".join(names[column] for column in np.flatnonzero(labels)))
-    match dataset.metadata_.domain:
-        case "image" | "video":
-            content = _picture(example[len(example) // 2])
-        case "text":
-            content = escape(decode_tokens(example, dataset.metadata_)[:SHOWN_LETTERS])
-        case "speech":
-            content = _waveform(example.reshape(-1))
-        case _:
-            content = escape(", ".join(f"{value:g}" for value in example.reshape(-1)[:20].tolist()))
+    if record.compressed:  # of a video one frame is enough
+        middle = record.compressed[len(record.compressed) // 2]
+        pixels = decode_image(middle, dataset.metadata.get_num_channels())
+        content = _picture(np.divide(pixels, 255, dtype=np.float32))
+    else:
+        content = _numbers(dataset, decode_tensor(record, dataset.metadata_))
     return f"<figure>{content}<figcaption>{index}: {caption}</figcaption></figure>"
+
+
+def _numbers(dataset: Dataset, example: NDArray[np.float32]) -> str:
+    match dataset.metadata_.domain:
+        case "image" | "video" if len(example):
+            return _picture(example[len(example) // 2])
+        case "text":
+            return escape(decode_tokens(example, dataset.metadata_)[:SHOWN_LETTERS])
+        case "speech":
+            return _waveform(example.reshape(-1))
+    values = example.reshape(-1)[:SHOWN_VALUES].tolist()
+    return escape(", ".join(f"{value:g}" for value in values))
 
 
 def _picture(frame: NDArray[np.float32]) -> str:

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from autodl.check import check
+from autodl.page import render_page
 
 from . import broken_formats, broken_images, broken_layouts, broken_records, odd, odd_records
 from .cases import BROKEN, ODD, Broken, Odd
@@ -44,6 +45,7 @@ def test_a_broken_dataset_is_found_with_its_place(case: Broken, tmp_path: Path) 
     if case.line is not None:
         assert finding.line == case.line
     assert finding.message
+    assert f"[{case.code}]" in render_page(tmp_path, report)
     assert not (tmp_path / "pwned").exists()
 
 

@@ -33,7 +33,7 @@ LENIENT = {
 }
 REFUSED = {
     "label_out_of_range": "label-out-of-range",
-    "missing_output_dim": "label-out-of-range",
+    "missing_output_dim": "metadata-incomplete",
     "label_score_short": "label-score-mismatch",
     "dense_wrong_len": "dense-length-mismatch",
     "dense_missing_key": "dense-missing",
