@@ -33,14 +33,15 @@ class Portfolio:
         self._fallback: Learner = Linear(Generic(), 1e-3, closes=0.1)
         domain = route(shape)
         domains = [Domain.SERIES, Domain.AUDIO] if domain is Domain.SERIES else [domain]
-        if domain is Domain.IMAGE:
-            load_framework()
+        self._networks = domain is Domain.IMAGE and load_framework()
         self._make = {domain: _MAKERS[domain] for domain in domains}
         self._frozen = {domain: frozen_learners(domain, shape) for domain in domains}
 
     def learners(self, task: Task) -> list[Learner]:
         """All learners for ``task``; the last one works for anything."""
-        return [*self._make[task.domain](task), *self._frozen[task.domain], self._fallback]
+        networks: list[Learner] = [ConvNet(config.NET_SIDE)] if self._networks else []
+        made, frozen = self._make[task.domain](task), self._frozen[task.domain]
+        return [*made, *networks, *frozen, self._fallback]
 
 
 def _table(task: Task) -> list[Learner]:
@@ -48,7 +49,7 @@ def _table(task: Task) -> list[Learner]:
 
 
 def _image(task: Task) -> list[Learner]:
-    return [Linear(TinyPixels(config.PIXEL_SIDE), 3e-4), ConvNet(config.NET_SIDE)]
+    return [Linear(TinyPixels(config.PIXEL_SIDE), 3e-4)]
 
 
 def _text(task: Task) -> list[Learner]:

@@ -7,6 +7,7 @@ prediction is made at a low rate.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from typing import Any
 
@@ -68,11 +69,17 @@ class ConvNet:
         return predict
 
 
-def load_framework() -> None:
-    """Import Keras and its backend, which takes seconds: in construction time."""
-    import keras
+def load_framework() -> bool:
+    """Import Keras and its backend, which takes seconds: in construction time.
 
-    keras.backend.backend()
+    False where they are not installed; pictures are learnt without a network then.
+    """
+    try:
+        import keras
+    except ImportError as error:
+        print(f"solution: without networks from scratch: {error}", file=sys.stderr)  # noqa: T201
+        return False
+    return bool(keras.backend.backend())
 
 
 def build(shape: tuple[int, ...], classes: int, multilabel: bool) -> Any:

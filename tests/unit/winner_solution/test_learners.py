@@ -63,6 +63,8 @@ LEARNERS = {
 LATER = Deadline(time.monotonic() + 1e6)
 
 every = pytest.mark.parametrize(("domain", "make"), LEARNERS.values(), ids=LEARNERS.keys())
+LIGHT = {name: learner for name, learner in LEARNERS.items() if name != "convnet"}
+every_light = pytest.mark.parametrize(("domain", "make"), LIGHT.values(), ids=LIGHT.keys())
 
 
 @pytest.fixture(autouse=True)
@@ -102,7 +104,7 @@ def test_a_learner_takes_several_labels(domain: str, make) -> None:
     assert np.isfinite(scores).all()
 
 
-@every
+@every_light
 def test_a_learner_takes_a_class_with_one_example_and_one_with_none(domain: str, make) -> None:
     task = open_generated(domain, 120, 4)
     few = np.flatnonzero(task.labels[:, 1])[1:]
@@ -112,7 +114,7 @@ def test_a_learner_takes_a_class_with_one_example_and_one_with_none(domain: str,
     assert np.isfinite(scores).all()
 
 
-@every
+@every_light
 def test_a_learner_takes_rows_of_one_class_only(domain: str, make) -> None:
     task = open_generated(domain, 120, 2)
     rows = np.flatnonzero(task.labels[:, 0])
