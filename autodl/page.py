@@ -17,7 +17,7 @@ from autodl.bundle import find_bundle
 from autodl.dataset import Dataset, open_subset
 from autodl.decode import decode_labels, decode_tensor
 from autodl.errors import BundleError
-from autodl.images import decode_image
+from autodl.images import Pixels, decode_image
 from autodl.report import Report
 from autodl.text import decode_tokens
 
@@ -131,8 +131,7 @@ def _example(dataset: Dataset, index: int) -> str:
     caption = escape(", ".join(names[column] for column in np.flatnonzero(labels)))
     if record.compressed:  # of a video one frame is enough
         middle = record.compressed[len(record.compressed) // 2]
-        pixels = decode_image(middle, dataset.metadata.get_num_channels())
-        content = _picture(np.divide(pixels, 255, dtype=np.float32))
+        content = _picture(decode_image(middle, dataset.metadata.get_num_channels()))
     else:
         content = _numbers(dataset, decode_tensor(record, dataset.metadata_))
     return f"<figure>{content}<figcaption>{index}: {caption}</figcaption></figure>"
@@ -141,7 +140,8 @@ def _example(dataset: Dataset, index: int) -> str:
 def _numbers(dataset: Dataset, example: NDArray[np.float32]) -> str:
     match dataset.metadata_.domain:
         case "image" | "video" if len(example):
-            return _picture(example[len(example) // 2])
+            frame = np.clip(np.nan_to_num(example[len(example) // 2]), 0, 1)
+            return _picture(np.round(frame * 255).astype(np.uint8))
         case "text":
             return escape(decode_tokens(example, dataset.metadata_)[:SHOWN_LETTERS])
         case "speech":
@@ -150,10 +150,8 @@ def _numbers(dataset: Dataset, example: NDArray[np.float32]) -> str:
     return escape(", ".join(f"{value:g}" for value in values))
 
 
-def _picture(frame: NDArray[np.float32]) -> str:
-    pixels = np.round(np.clip(np.nan_to_num(frame), 0, 1) * 255).astype(np.uint8)
-    colour = pixels[:, :, :3] if pixels.shape[2] >= 3 else np.repeat(pixels[:, :, :1], 3, axis=2)
-    image = Image.fromarray(colour)
+def _picture(pixels: Pixels) -> str:
+    image = Image.fromarray(pixels[:, :, :3] if pixels.shape[2] >= 3 else pixels[:, :, 0])
     image.thumbnail((THUMBNAIL_PIXELS, THUMBNAIL_PIXELS))
     packed = io.BytesIO()
     image.save(packed, "JPEG")
