@@ -1,4 +1,4 @@
-"""Where the files of a dataset lie (handbook, formats 1.1, 1.2, 5.3, 5.4 and 6).
+"""Where the files of a dataset lie (AutoDL formats 1.1, 1.2, 5.3, 5.4 and 6).
 
 Four layouts are known: TFRecord folders, AutoSpeech pickles, AutoNLP lines and AutoML matrices.
 People zip them in more ways than one, so an enclosing folder, subsets at the root, a missing marker

@@ -1,7 +1,7 @@
 """check: everything that is wrong with a dataset, and what is in it.
 
 Every byte is read once and every finding is collected; bad data never raise. What a dataset must
-fulfil is the original reader's and scorer's need (handbook, formats 1, 2 and 8); what it should
+fulfil is the original reader's and scorer's need (AutoDL formats 1, 2 and 8); what it should
 fulfil (no duplicates across subsets, enough examples) are warnings and notes.
 """
 

@@ -1,7 +1,7 @@
 """Dataset: the examples of one subset as NumPy arrays, whatever they are stored as.
 
 An example is float32 (sequence, row, col, channel) with labels float32 (output_dim,), decoded on
-demand by the rules of the original reader (handbook, formats 1.5). One class serves every layout:
+demand by the rules of the original reader (AutoDL formats 1.5). One class serves every layout:
 a ``Source`` gives metadata and stored examples, ``Dataset`` decodes them.
 """
 

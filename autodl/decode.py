@@ -1,4 +1,4 @@
-"""A stored example to the tensor and labels that a solution sees (handbook, formats 1.4, 1.5)."""
+"""A stored example to the tensor and labels that a solution sees (AutoDL formats 1.4, 1.5)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One example as it is stored: a ``tensorflow.SequenceExample`` (handbook, formats 1.4).
+"""One example as it is stored: a ``tensorflow.SequenceExample`` (AutoDL formats 1.4).
 
 The protobuf classes are our own: packed floats stay bytes until NumPy takes them, so a series of
 a million steps is one copy.

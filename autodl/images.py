@@ -1,4 +1,4 @@
-"""Encoded images to pixels, as the original reader's decoder gives them (handbook, formats 1.5).
+"""Encoded images to pixels, as the original reader's decoder gives them (AutoDL formats 1.5).
 
 Grey is replicated to colour, colour becomes grey with the weights of ITU-R BT.601, alpha is
 dropped or made opaque, 16-bit samples keep their high byte, orientation tags are ignored.

@@ -1,4 +1,4 @@
-"""Ingestion: drive a solution against a dataset inside the time budget (handbook, formats 3).
+"""Ingestion: drive a solution against a dataset inside the time budget (AutoDL formats 3).
 
     python -m autodl.ingest --dataset DIR --solution DIR --output DIR --budget S --construction S
 

@@ -1,4 +1,4 @@
-"""AutoML datasets (handbook, formats 5.3): matrices as text, a row per example.
+"""AutoML datasets (AutoDL formats 5.3): matrices as text, a row per example.
 
 A row is dense (numbers), sparse (``index:value``, indices from 1) or sparse binary (indices of the
 ones). The validation part is appended to the training part, as the official formatter does.

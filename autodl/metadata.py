@@ -1,4 +1,4 @@
-"""What a dataset says of itself: ``metadata.textproto`` (handbook, formats 1.3).
+"""What a dataset says of itself: ``metadata.textproto`` (AutoDL formats 1.3).
 
 The file is protobuf text of message DataSpecification. Reading follows protobuf's own rules
 (the last scalar wins, fields in any order, comments); an unknown field is passed over, where the

@@ -1,6 +1,6 @@
 """What a solution fulfils: a folder with ``model.py`` that defines ``class Model``.
 
-The contract is the contest's (handbook, formats 3.2): the instance lives for the whole run,
+The contract is the contest's (AutoDL formats 3.2): the instance lives for the whole run,
 ``train`` and ``test`` are called in turn with the same dataset objects, and time is the only judge.
 """
 

@@ -1,6 +1,6 @@
 """The text files between ingestion and scoring: labels, predictions and their times.
 
-Formats 2 (``.solution`` and ``.predict``) and 3.5 (``start.txt``) of the handbook. What a
+AutoDL formats 2 (``.solution`` and ``.predict``) and 3.5 (``start.txt``). What a
 solution's process may have written is never read through a link, and never larger than it can
 honestly be.
 """

@@ -1,4 +1,4 @@
-"""TFRecord files (handbook, formats 1.4): the framing of records, read and written.
+"""TFRecord files (AutoDL formats 1.4): the framing of records, read and written.
 
 A record is: length (uint64 LE), masked CRC-32C of those 8 bytes, payload, masked CRC-32C of the
 payload. What a payload holds is the business of ``autodl.examples``, whose names are offered here

@@ -1,6 +1,6 @@
 """NAUC, accuracy and ALC, and the scorer that follows a running ingestion.
 
-Implements the contest's scoring (handbook, formats 2 and 4): predictions are scored as they are
+Implements the contest's scoring (AutoDL formats 2 and 4): predictions are scored as they are
 completed, beside the solution and out of its reach, and make a learning curve over
 logarithmically scaled time. Where the contest's own programs raise or disagree with each other,
 ``Rules`` names which of them to follow; the default gives a defined result or a clear error.

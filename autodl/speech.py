@@ -1,4 +1,4 @@
-"""AutoSpeech datasets (handbook, formats 6): pickled lists of waveforms beside a ``meta.json``."""
+"""AutoSpeech datasets (AutoDL formats 6): pickled lists of waveforms beside a ``meta.json``."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""AutoNLP datasets (handbook, formats 5.4 and 6): a document per line beside a ``meta.json``.
+"""AutoNLP datasets (AutoDL formats 5.4 and 6): a document per line beside a ``meta.json``.
 
 Documents become what the official formatter makes of them (formats 1.7): the codes of their tokens
 in a vocabulary that grows in order of first appearance over train, test and unlabelled lines.

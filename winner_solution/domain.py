@@ -1,4 +1,4 @@
-"""Which kind of data this is: the contest's rule on metadata (handbook, formats 1.8), and a look
+"""Which kind of data this is: the contest's rule on metadata (AutoDL formats 1.8), and a look
 at the first examples where that rule is known to be wrong."""
 
 from __future__ import annotations
