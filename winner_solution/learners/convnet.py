@@ -7,7 +7,6 @@ prediction is made at a low rate.
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Sequence
 from typing import Any
@@ -75,7 +74,6 @@ def load_framework() -> bool:
 
     False where they are not installed; pictures are learnt without a network then.
     """
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # noqa: TID251 users read this log
     try:
         import keras
     except ImportError as error:
