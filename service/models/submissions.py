@@ -1,40 +1,15 @@
-"""The tables: ``submission`` is what was asked, ``run`` one try at it."""
+"""The tables of the work: ``submission`` is what was asked, ``run`` one try at it."""
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import datetime
 from enum import StrEnum
-from typing import Any
 
-import uuid_utils
-from sqlalchemy import (
-    JSON,
-    BigInteger,
-    DateTime,
-    Dialect,
-    Enum,
-    ForeignKey,
-    Index,
-    MetaData,
-    String,
-    Text,
-)
-from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
-from sqlalchemy.types import TypeDecorator
+from sqlalchemy import BigInteger, ForeignKey, Index, String, Text
+from sqlalchemy.orm import Mapped, mapped_column
 
 from service.executors.base import RunKind as RunKind
-
-Json = dict[str, Any]
-
-
-def new_id() -> str:
-    """A UUIDv7 (RFC 9562): ids sort by their time of creation."""
-    return str(uuid_utils.uuid7())
-
-
-def utc_now() -> datetime:
-    """The time of day, aware; durations are measured on monotonic clocks instead."""
-    return datetime.now(UTC)
+from service.models.base import Base, Json, enum_type, new_id, utc_now
 
 
 class SubmissionState(StrEnum):
@@ -62,65 +37,6 @@ class RunState(StrEnum):
     LOST = "lost"  #: the executor no longer knows it
 
 
-class UtcDateTime(TypeDecorator[datetime]):
-    """Aware UTC times on every database; SQLite has no time zones of its own."""
-
-    impl = DateTime(timezone=True)
-    cache_ok = True
-
-    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
-        """To UTC."""
-        return None if value is None else value.astimezone(UTC)
-
-    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
-        """From UTC."""
-        if value is None:
-            return None
-        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
-
-
-def _enum(kind: type[StrEnum]) -> Enum:
-    return Enum(kind, native_enum=False, length=16, values_callable=lambda k: [m.value for m in k])
-
-
-class Base(DeclarativeBase):
-    """Named constraints, so that a migration can change them on every database."""
-
-    metadata = MetaData(
-        naming_convention={
-            "ix": "ix_%(table_name)s_%(column_0_N_name)s",
-            "uq": "uq_%(table_name)s_%(column_0_N_name)s",
-            "fk": "fk_%(table_name)s_%(column_0_N_name)s",
-            "pk": "pk_%(table_name)s",
-        }
-    )
-    type_annotation_map = {datetime: UtcDateTime, Json: JSON, str: String(200)}  # noqa: RUF012
-
-
-class Account(Base):
-    """Who submits."""
-
-    __tablename__ = "account"
-
-    id: Mapped[str] = mapped_column(String(36), primary_key=True, default=new_id)
-    name: Mapped[str] = mapped_column(unique=True)
-    created_at: Mapped[datetime] = mapped_column(default=utc_now)
-
-
-class Token(Base):
-    """A bearer token of an account; only its SHA-256 is kept."""
-
-    __tablename__ = "token"
-
-    id: Mapped[str] = mapped_column(String(36), primary_key=True, default=new_id)
-    account_id: Mapped[str] = mapped_column(ForeignKey("account.id"), index=True)
-    prefix: Mapped[str] = mapped_column(String(16))
-    hash: Mapped[str] = mapped_column(String(64), unique=True)
-    created_at: Mapped[datetime] = mapped_column(default=utc_now)
-    last_used_at: Mapped[datetime | None]
-    revoked_at: Mapped[datetime | None]
-
-
 class Submission(Base):
     """One request: a dataset, a solution, a budget."""
 
@@ -133,7 +49,7 @@ class Submission(Base):
     id: Mapped[str] = mapped_column(String(36), primary_key=True, default=new_id)
     account_id: Mapped[str] = mapped_column(ForeignKey("account.id"))
     name: Mapped[str]
-    state: Mapped[SubmissionState] = mapped_column(_enum(SubmissionState))
+    state: Mapped[SubmissionState] = mapped_column(enum_type(SubmissionState))
     status_reason: Mapped[str] = mapped_column(Text)  #: what is being waited for, in words
     budget_seconds: Mapped[float]
     solution: Mapped[str]
@@ -160,10 +76,10 @@ class Run(Base):
     id: Mapped[str] = mapped_column(String(36), primary_key=True, default=new_id)
     submission_id: Mapped[str] = mapped_column(ForeignKey("submission.id"), index=True)
     number: Mapped[int]  #: counts a submission's runs from 1
-    kind: Mapped[RunKind] = mapped_column(_enum(RunKind))
+    kind: Mapped[RunKind] = mapped_column(enum_type(RunKind))
     executor: Mapped[str] = mapped_column(String(32))
     spec: Mapped[Json]  #: ``executors.base.RunSpec`` without its token
-    state: Mapped[RunState] = mapped_column(_enum(RunState), default=RunState.CREATED)
+    state: Mapped[RunState] = mapped_column(enum_type(RunState), default=RunState.CREATED)
     fence: Mapped[str] = mapped_column(String(64))  #: SHA-256 of the run's token
     deadline: Mapped[datetime | None]  #: the backstop; set when the executor took it
     outcome: Mapped[Json | None]  #: ``end`` (an ``executors.base.End``) and ``message``
@@ -197,6 +113,6 @@ class Transition(Base):
     run_id: Mapped[str | None] = mapped_column(String(36))
     at: Mapped[datetime] = mapped_column(default=utc_now)
     actor: Mapped[str] = mapped_column(String(64))
-    from_state: Mapped[SubmissionState | None] = mapped_column(_enum(SubmissionState))
-    to_state: Mapped[SubmissionState] = mapped_column(_enum(SubmissionState))
+    from_state: Mapped[SubmissionState | None] = mapped_column(enum_type(SubmissionState))
+    to_state: Mapped[SubmissionState] = mapped_column(enum_type(SubmissionState))
     cause: Mapped[str] = mapped_column(Text)
