@@ -65,11 +65,11 @@ def nauc(labels: ArrayLike, predictions: ArrayLike, *, rule: NaucRule = "defined
     else:
         columns = _master_columns(truth, scores, columns)
     by_class, scores_by_class = np.ascontiguousarray(truth.T), np.ascontiguousarray(scores.T)
-    areas = [_area(by_class[c], scores_by_class[c]) for c in columns]
+    areas = [auc(by_class[c], scores_by_class[c]) for c in columns]
     return 2 * float(np.mean(areas)) - 1
 
 
-def _area(labels: Matrix, scores: Matrix) -> float:
+def auc(labels: Matrix, scores: Matrix) -> float:
     """Return the area under the ROC curve of one column by the rank statistic, ties counting half.
 
     Two binary searches of the positives among the sorted negatives count the pairs in order;
@@ -250,8 +250,16 @@ class LearningCurve:
             "alc": self.alc,
             "budget_seconds": self.budget_seconds,
             "start_seconds": START_SECONDS,
-            "points": [asdict(p) for p in self.points],
+            "points": [_finite_only(asdict(p)) for p in self.points],
         }
+
+
+def _finite_only(values: dict[str, Any]) -> dict[str, Any]:
+    """JSON has neither NaN nor infinities; a soft accuracy of infinite scores is NaN."""
+    return {
+        key: value if value is not None and math.isfinite(value) else None
+        for key, value in values.items()
+    }
 
 
 def warn_refused(index: int, error: AutoDLError) -> None:
