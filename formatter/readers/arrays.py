@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import io
 import zipfile
+import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
@@ -23,6 +24,17 @@ from formatter.readers.files import sort_labels
 from formatter.source import Options, Row, Shape, Subset
 
 Array = NDArray[np.generic]
+# What NumPy and the zip and text parsers below it raise on broken files.
+_BROKEN = (
+    ValueError,
+    OSError,
+    EOFError,
+    NotImplementedError,
+    RuntimeError,
+    MemoryError,
+    zipfile.BadZipFile,
+    zlib.error,
+)
 _NAMES: dict[Subset | None, tuple[str, str]] = {
     None: ("x", "y"),
     "train": ("x_train", "y_train"),
@@ -85,7 +97,7 @@ class ArraySource:
         try:
             with np.load(path, allow_pickle=False) as arrays:
                 return {name.lower(): arrays[name] for name in arrays.files}
-        except (ValueError, OSError, EOFError, zipfile.BadZipFile) as error:
+        except _BROKEN as error:
             raise BundleError(
                 "arrays-unreadable",
                 f"The arrays cannot be read: {error}.",
