@@ -35,7 +35,8 @@ app = typer.Typer(
     ),
     no_args_is_help=True,
     pretty_exceptions_enable=False,
-    context_settings={"help_option_names": ["-h", "--help"]},
+    rich_markup_mode=None,  # plain help: Rich's takes as long to load as all the rest
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
 
 

@@ -77,7 +77,8 @@ def test_help_loads_neither_the_service_nor_the_client() -> None:
     code = (
         "import sys\nfrom cli.main import app\n"
         "try: app(['--help'])\nexcept SystemExit: pass\n"
-        "heavy = {'fastapi', 'sqlalchemy', 'pydantic', 'httpx2', 'numpy', 'polars', 'PIL'}\n"
+        "heavy = {'fastapi', 'sqlalchemy', 'pydantic', 'httpx2', 'numpy', 'polars', 'PIL',\n"
+        "         'rich'}\n"
         "print('heavy:', *sorted(heavy & set(sys.modules)))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
