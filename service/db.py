@@ -1,7 +1,8 @@
 """The database: an engine, one transaction per unit of work, and the migrations.
 
 SQLite by default (WAL, every commit on disk), PostgreSQL by its URL. A unit of work that will write
-takes the write lock at its start, so that what it read is still true when it commits.
+takes the write lock at its start, so that what it read is still true when it commits: SQLite's own
+on SQLite, an advisory lock on PostgreSQL (``docs/decisions/0015``).
 """
 
 from __future__ import annotations
@@ -13,13 +14,24 @@ from typing import Any
 
 from alembic import command
 from alembic.config import Config
-from sqlalchemy import Connection, Engine, create_engine, event, make_url
-from sqlalchemy.exc import OperationalError
+from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url, text
+from sqlalchemy.exc import InterfaceError, OperationalError
 from sqlalchemy.orm import Session
 
 from autodl.errors import PlatformError
 
 BUSY_MILLISECONDS = 15_000
+WRITE_LOCK = 1  # PostgreSQL's advisory locks are numbers of a database's own; see also leader.py
+# Sent with each connection. A peer that vanished holds no lock for long: not one that is cut off
+# (keep-alives), nor one that is alive and stuck in the middle of a unit of work.
+POSTGRESQL_OPTIONS = {
+    "lock_timeout": BUSY_MILLISECONDS,
+    "idle_in_transaction_session_timeout": 60_000,
+    "tcp_keepalives_idle": 10,
+    "tcp_keepalives_interval": 3,
+    "tcp_keepalives_count": 3,
+    "timezone": "UTC",
+}
 
 
 class Database:
@@ -29,21 +41,29 @@ class Database:
     """
 
     def __init__(self, url: str) -> None:
-        self.url = url
-        self.engine = _create_engine(url)
+        self.url = make_url(url)
+        self.engine = (_create_sqlite if self.is_sqlite else _create_postgresql)(self.url)
         self.writers = self.engine.execution_options(writes=True)
+        self.readers = self.engine
+        if not self.is_sqlite:  # there, a reading transaction is a snapshot by itself
+            self.readers = self.engine.execution_options(isolation_level="REPEATABLE READ")
+
+    @property
+    def is_sqlite(self) -> bool:
+        """Whether the database is a file of this machine."""
+        return self.url.get_backend_name() == "sqlite"
 
     @contextmanager
     def read(self) -> Iterator[Session]:
-        """A session for reading; what it changes is not kept."""
-        with _translated(), Session(self.engine, expire_on_commit=False) as session:
+        """A session for reading one state of everything; what it changes is not kept."""
+        with translated(), Session(self.readers, expire_on_commit=False) as session:
             yield session
 
     @contextmanager
     def write(self) -> Iterator[Session]:
         """One transaction: committed when the block ends, rolled back when it raises."""
         with (
-            _translated(),
+            translated(),
             Session(self.writers, expire_on_commit=False) as session,
             session.begin(),
         ):
@@ -62,16 +82,17 @@ def migrate(database: Database, revision: str = "head", *, down: bool = False) -
     """
     config = Config()
     config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
-    with _translated(), database.writers.begin() as connection:
+    with translated(), database.writers.begin() as connection:
         config.attributes["connection"] = connection
         (command.downgrade if down else command.upgrade)(config, revision)
 
 
 @contextmanager
-def _translated() -> Iterator[None]:
+def translated() -> Iterator[None]:
+    """Turn the driver's words for an absent database into ours."""
     try:
         yield
-    except OperationalError as error:
+    except (OperationalError, InterfaceError) as error:
         raise PlatformError(
             "database-unavailable",
             "The database did not answer.",
@@ -79,15 +100,23 @@ def _translated() -> Iterator[None]:
         ) from error
 
 
-def _create_engine(url: str) -> Engine:
-    if make_url(url).get_backend_name() != "sqlite":
-        return create_engine(url, pool_pre_ping=True)
-    path = make_url(url).database
-    if path and path != ":memory:":
-        Path(path).parent.mkdir(parents=True, exist_ok=True)
+def _create_sqlite(url: URL) -> Engine:
+    if url.database and url.database != ":memory:":
+        Path(url.database).parent.mkdir(parents=True, exist_ok=True)
     engine = create_engine(url, connect_args={"timeout": BUSY_MILLISECONDS / 1000})
     event.listen(engine, "connect", _configure_sqlite)
     event.listen(engine, "begin", _begin_sqlite)
+    return engine
+
+
+def _create_postgresql(url: URL) -> Engine:
+    options = " ".join(f"-c {name}={value}" for name, value in POSTGRESQL_OPTIONS.items())
+    engine = create_engine(
+        url.set(drivername="postgresql+psycopg"),
+        pool_pre_ping=True,  # a restarted database is met again without an error
+        connect_args={"options": options, "connect_timeout": BUSY_MILLISECONDS // 1000},
+    )
+    event.listen(engine, "begin", _begin_postgresql)
     return engine
 
 
@@ -103,3 +132,8 @@ def _begin_sqlite(connection: Connection) -> None:
     # A deferred transaction that turns writer half-way fails at once when another one wrote.
     writes = connection.get_execution_options().get("writes", False)
     connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+
+
+def _begin_postgresql(connection: Connection) -> None:
+    if connection.get_execution_options().get("writes", False):
+        connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": WRITE_LOCK})

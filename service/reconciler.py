@@ -6,7 +6,6 @@ in SQL; a round may be cut off anywhere, and the next finds the same truth. One 
 
 from __future__ import annotations
 
-import fcntl
 import signal
 import threading
 from collections.abc import Callable, Iterable, Iterator
@@ -32,6 +31,7 @@ from service.executors.base import (
     StageSpec,
 )
 from service.executors.local import LocalExecutor
+from service.leader import leading
 from service.models import Run, RunKind, RunState, Submission, utc_now
 from service.settings import Settings
 from service.storage import Storage, open_storage
@@ -41,7 +41,6 @@ LOST_AFTER_ABSENCES = 2
 START_SECONDS = 300.0  # for an executor to accept a run
 REFRESH_SECONDS = 10.0  # between two notes that a run was seen unchanged
 MARGIN_SECONDS = 300.0  # of the backstop, over all clocks of the run itself
-LEADER_PAUSE_SECONDS = 1.0
 CLEAN_SECONDS = 10.0  # for a run's processes to end by themselves after its outcome is recorded
 
 logger = log.get_logger()
@@ -62,8 +61,14 @@ class Reconciler:
 
     def run(self, stop: threading.Event) -> None:
         """Rounds until ``stop``; waits while another process leads."""
-        with self._lead(stop):
+        while not stop.is_set():
+            self._guard(partial(self._lead, stop))
+            stop.wait(self.settings.poll_seconds)
+
+    def _lead(self, stop: threading.Event) -> None:
+        with leading(self.database, self.settings.data, stop) as check:
             while not stop.wait(self.settings.poll_seconds):
+                check()  # raises when another may lead by now
                 self._guard(self.tick)
 
     def tick(self) -> None:
@@ -251,19 +256,6 @@ class Reconciler:
             + 6 * settings.publish_seconds  # score's last look, then publish, three tries each
             + MARGIN_SECONDS,
         )
-
-    @contextmanager
-    def _lead(self, stop: threading.Event) -> Iterator[None]:
-        """Hold the data directory's lock; the system gives it up with the process."""
-        self.settings.data.mkdir(parents=True, exist_ok=True)
-        with (self.settings.data / "service.lock").open("wb") as lock:
-            while not stop.is_set():
-                try:
-                    fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                    break
-                except BlockingIOError:
-                    stop.wait(LEADER_PAUSE_SECONDS)
-            yield
 
 
 def _is_overdue(run: Run) -> bool:

@@ -1,6 +1,9 @@
 """Fixtures that every level of tests shares."""
 
 import os
+import shutil
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -8,6 +11,7 @@ import pytest
 
 from autodl.metadata import DataSpecification, Format, MatrixSpec, write_metadata
 from autodl.records import Example, RecordWriter, encode_example
+from tests.postgresql import Cluster
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -25,6 +29,27 @@ def shared() -> Path:
 def guests() -> Path:
     """The folder of small solutions, well-behaved and not."""
     return ROOT / "tests/guests"
+
+
+@pytest.fixture(scope="session")
+def postgresql() -> Iterator[Cluster]:
+    """A running PostgreSQL server."""
+    folder = Path(tempfile.mkdtemp(prefix="pg-"))  # pytest's own are too long for a socket
+    folder.chmod(0o711)
+    cluster = Cluster(folder)
+    cluster.start()
+    yield cluster
+    cluster.kill()
+    shutil.rmtree(folder)
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database_url(request: pytest.FixtureRequest) -> str:
+    """For ``Settings``: empty for a file in the data directory, or an empty PostgreSQL database."""
+    if request.param == "sqlite":
+        return ""
+    cluster: Cluster = request.getfixturevalue("postgresql")
+    return cluster.create()
 
 
 @pytest.fixture

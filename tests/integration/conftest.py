@@ -87,10 +87,11 @@ class Installation:
 
 
 @pytest.fixture
-def installation(tmp_path: Path) -> Iterator[Installation]:
+def installation(tmp_path: Path, database_url: str) -> Iterator[Installation]:
     executor = IdleExecutor()
     settings = Settings(
         data=tmp_path / "data",
+        database_url=database_url,
         secret=SECRET,
         max_upload_bytes=MAX_UPLOAD_BYTES,
         default_budget_seconds=60,

@@ -74,7 +74,8 @@ class World:
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         self.database = Database(settings.effective_database_url)
-        event.listen(self.database.engine, "connect", _do_not_wait_for_the_disk)
+        if self.database.is_sqlite:
+            event.listen(self.database.engine, "connect", _do_not_wait_for_the_disk)
         migrate(self.database)
         self.storage = FileStorage(settings.data / "storage")
         self.executor = FakeExecutor()
@@ -156,7 +157,7 @@ class World:
 
 
 @pytest.fixture
-def world(tmp_path):
-    world = World(Settings(data=tmp_path / "data", gpus=()))
+def world(tmp_path, database_url):
+    world = World(Settings(data=tmp_path / "data", database_url=database_url, gpus=()))
     yield world
     world.database.close()

@@ -37,9 +37,10 @@ def zip_folder(folder: Path) -> bytes:
 class Installation:
     """A data directory, and the reconciler's process over it, which can be killed."""
 
-    def __init__(self, data: Path, guests: Path) -> None:
+    def __init__(self, data: Path, guests: Path, database_url: str) -> None:
         solutions = {folder.name: folder for folder in guests.iterdir()}
-        self.settings = Settings(data=data, gpus=(), solutions=solutions)
+        self.settings = Settings(data=data, database_url=database_url, gpus=(), solutions=solutions)
+        data.mkdir()
         self.database = Database(self.settings.effective_database_url)
         migrate(self.database)
         self.storage = open_storage(self.settings.effective_storage)
@@ -54,6 +55,7 @@ class Installation:
         paths = {name: str(folder) for name, folder in self.settings.solutions.items()}
         environment = inherited_environment() | {
             "AUTODL_DATA": str(self.settings.data),
+            "AUTODL_DATABASE_URL": self.settings.database_url,
             "AUTODL_GPUS": "",
             "AUTODL_POLL_SECONDS": "0.1",
             "AUTODL_SOLUTIONS": json.dumps(paths),
@@ -144,8 +146,8 @@ class Installation:
 
 
 @pytest.fixture
-def installation(tmp_path, guests):
-    installation = Installation(tmp_path / "data", guests)
+def installation(tmp_path, guests, database_url):
+    installation = Installation(tmp_path / "data", guests, database_url)
     installation.start()
     yield installation
     installation.kill()

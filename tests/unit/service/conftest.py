@@ -13,8 +13,8 @@ from service.submissions import service
 
 
 @pytest.fixture
-def settings(tmp_path: Path) -> Settings:
-    return Settings(data=tmp_path / "data", gpus=())
+def settings(tmp_path: Path, database_url: str) -> Settings:
+    return Settings(data=tmp_path / "data", database_url=database_url, gpus=())
 
 
 @pytest.fixture
