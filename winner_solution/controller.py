@@ -17,11 +17,13 @@ import numpy as np
 
 from . import config
 from .budget import Clock, CostModel, Deadline, OutOfTimeError
-from .data import BLOCK, Subset, Task
+from .data import Task
 from .ensemble import Blend, Member, calibrate, fill_unknown, is_better, publishable, select
-from .learners.base import Learner, Predictor, Scores, Step
+from .learners.base import Learner, Scores, Step
 from .metric import nauc
-from .split import Rows, sample_rows
+from .predict import predict_blocks
+from .recipe import Recipe
+from .split import sample_rows
 
 if TYPE_CHECKING:
     from autodl.dataset import Dataset
@@ -49,6 +51,8 @@ class Engine:
         self._target = Blend()  # what is to be published next
         self._published = Blend()
         self._last: Scores | None = None
+        share = np.asarray(task.labels.mean(axis=0), np.float32)
+        self.recipe = Recipe(task.shape, task.train.frame, share)  # of the last predictions
 
     def advance(self) -> None:
         """Learn until the blend is worth publishing, or there is nothing more to do."""
@@ -76,14 +80,14 @@ class Engine:
             if not broken and (first or not self._is_incomplete(self._target)):
                 self._published = self._target
                 self._last = publishable(self._published.test())
+                self.recipe = self.recipe.with_blend(self._published)
                 break
             if not broken:
                 break  # out of time: the last prediction stands
             self._drop({member.learner for member in broken})
             self._target = self._select()
         if self._last is None:
-            share = self.task.labels.mean(axis=0)
-            return np.tile(np.asarray(share, np.float32), (len(dataset), 1))
+            return np.tile(self.recipe.share, (len(dataset), 1))
         return self._last
 
     # What to do next ------------------------------------------------------------------------
@@ -211,6 +215,7 @@ class Engine:
             return
         if np.isfinite(renewed).all() and member.test is not None:
             member.test = np.asarray((fill_unknown(member.test) + renewed) / 2, np.float32)
+            member.renewed = predict
             self._renewed = True
             _log(f"{self.clock.elapsed:.1f} s: {member.name} on all rows")
 
@@ -262,24 +267,6 @@ class Engine:
         low, high = config.TRUST_RANGE
         factor = 0.5 + 0.5 * gained / max(expected, 1e-6)
         candidate.trust = float(np.clip(candidate.trust * np.clip(factor, 0.3, 1.5), low, high))
-
-
-def predict_blocks(predict: Predictor, subset: Subset, rows: Rows, deadline: Deadline) -> Scores:
-    """Scores of ``rows``, NaN for those that are not predicted at ``deadline``."""
-    parts: list[Scores] = []
-    done, size = 0, BLOCK
-    while done < len(rows) and (deadline.remaining > 0 or not done):
-        block = rows[done : done + size]
-        start = time.monotonic()
-        parts.append(predict(subset, block))
-        done += len(block)
-        if time.monotonic() - start < 0.05:  # cheap: fewer, larger blocks
-            size = min(2 * size, 4096)
-    if not parts:
-        return np.zeros((0, subset.shape.classes), np.float32)
-    scores = np.full((len(rows), parts[0].shape[1]), np.nan, np.float32)
-    scores[:done] = np.concatenate(parts)
-    return scores
 
 
 def _log(message: str) -> None:

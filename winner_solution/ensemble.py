@@ -68,6 +68,7 @@ class Member:
     calibration: Calibration
     test: Scores | None = None  # log-odds (n_test, C); NaN rows are not predicted yet
     refit: Callable[[], Predictor] | None = None  # the same on all rows, where that is still due
+    renewed: Predictor | None = None  # its new self, which shares its say
     seconds: float = 0.0  # of the fits that it came from
     final: bool = False  # it has learnt from the validation rows too
     hasty: bool = False  # the first answer: validated on few rows, and a part of its step only
@@ -145,15 +146,21 @@ def is_better(new: Blend, old: Blend, labels: Floats, seed: int = config.SEED) -
     return gain >= 0 and wins >= config.PUBLISH_CONFIDENCE * config.BOOTSTRAPS
 
 
-def publishable(log_odds: Scores) -> Scores:
+def publishable(log_odds: Scores, scale: float | None = None) -> Scores:
     """Probabilities that still order the rows when written with six digits.
 
     The log-odds are scaled down where they are so large that many would round to 1.
     """
     filled = fill_unknown(log_odds)
+    scaled = filled * (scale_of(filled) if scale is None else scale)
+    return np.asarray(1 / (1 + np.exp(-np.clip(scaled, -30, 30))), np.float32)
+
+
+def scale_of(log_odds: Scores) -> float:
+    """What ``publishable`` multiplies these log-odds by."""
+    filled = fill_unknown(log_odds)
     largest = np.quantile(np.abs(filled), 0.999) if filled.size else 0.0
-    scale = min(1.0, config.MAX_LOG_ODDS / max(float(largest), 1e-9))
-    return np.asarray(1 / (1 + np.exp(-np.clip(filled * scale, -30, 30))), np.float32)
+    return min(1.0, config.MAX_LOG_ODDS / max(float(largest), 1e-9))
 
 
 def fill_unknown(scores: Scores) -> Scores:

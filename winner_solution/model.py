@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import traceback
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -14,6 +15,7 @@ from .controller import Engine
 from .data import open_task
 from .domain import Shape
 from .portfolio import Portfolio
+from .recipe import Recipe, load_recipe, save_recipe
 
 if TYPE_CHECKING:
     from autodl.dataset import Dataset, Metadata
@@ -59,3 +61,26 @@ class Model:
         if self._engine is None:
             return np.full((len(dataset), self._shape.classes), 0.5, np.float32)
         return self._engine.predictions(dataset)
+
+    def save(self, folder: Path) -> None:
+        """Write the model of the last predictions into ``folder`` (``recipe.py``)."""
+        if self._engine is not None:
+            save_recipe(self._engine.recipe, folder)
+
+    @classmethod
+    def load(cls, folder: Path) -> Predictor:
+        """What ``save`` wrote, ready to predict."""
+        return Predictor(load_recipe(folder))
+
+
+class Predictor:
+    """A saved model: it predicts, and learns no more."""
+
+    def __init__(self, recipe: Recipe) -> None:
+        self._recipe = recipe
+
+    def test(
+        self, dataset: Dataset, remaining_time_budget: float | None = None
+    ) -> NDArray[np.floating]:
+        """Probabilities of the examples, shape (len(dataset), classes); time is not limited."""
+        return self._recipe(dataset)

@@ -44,6 +44,10 @@ class FrozenSound:
         self._local = threading.local()
         self._pool = ThreadPoolExecutor(cores(), thread_name_prefix="yamnet")
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """As it is made: sessions are no part of a saved model."""
+        return type(self), ()
+
     def __call__(self, subset: Subset, rows: Rows) -> Floats:
         """float32 (n, 1042)."""
         return np.stack(list(self._pool.map(self._describe, subset.series(rows))))
@@ -77,6 +81,10 @@ class FrozenSpeech:
         model = speech_features(read_torch(get("whisper-tiny-en")))
         self._session = open_session(model, threads=1)
         self._pool = ThreadPoolExecutor(cores(), thread_name_prefix="whisper")
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """As it is made: sessions are no part of a saved model."""
+        return type(self), ()
 
     def __call__(self, subset: Subset, rows: Rows) -> Floats:
         """float32 (n, 1536)."""

@@ -6,6 +6,8 @@ last map and of a finer one, side by side, are what a linear head needs.
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from ..budget import cores
@@ -28,6 +30,10 @@ class FrozenImage:
         self.side = side
         self._network_name = network
         self._network: ImageNetwork | None = None
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """As it is made: sessions are no part of a saved model."""
+        return type(self), (self._network_name, self.side)
 
     def __call__(self, subset: Subset, rows: Rows) -> Floats:
         """float32 (n, F)."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -37,6 +38,10 @@ class FrozenEnglish:
         self._tokenizer.enable_truncation(MAX_TOKENS)
         self._session = open_session(str(get("minilm")), cores())
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """As it is made: sessions are no part of a saved model."""
+        return type(self), ()
+
     def __call__(self, subset: Subset, rows: Rows) -> Floats:
         """float32 (n, 384)."""
         return self.encode(texts_of(subset, rows))
@@ -69,6 +74,10 @@ class FrozenMultilingual:
         self._file = read_e5(get("e5-small"))
         self._tokenizer = make_tokenizer(self._file, MAX_TOKENS)
         self._session = open_session(sentence_features(self._file), cores())
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """As it is made: sessions are no part of a saved model."""
+        return type(self), ()
 
     def __call__(self, subset: Subset, rows: Rows) -> Floats:
         """float32 (n, 384)."""

@@ -17,7 +17,8 @@ Scores = NDArray[np.float32]
 Predictor = Callable[[Subset, Rows], Scores]
 """Scores of these rows of a subset, float32 (len(rows), C): margins, log-odds or
 log-probabilities, finite, comparable between classes, larger is likelier. It must stay valid when
-the learner goes on to its next step, and must not raise for any row."""
+the learner goes on to its next step, and must not raise for any row. It is saved with the model
+(``portable.py``): it may close over arrays, numbers and objects of this package, never the task."""
 
 
 @dataclass(frozen=True)

@@ -71,7 +71,8 @@ class Boosting:
         labels = task.labels[rows]
         if task.multilabel or task.classes <= 2:
             columns = range(task.classes) if task.multilabel else [task.classes - 1]
-            return _binary([_train_or_none(train, labels[:, c] > 0.5) for c in columns], task)
+            twins = task.classes == 2 and not task.multilabel
+            return _binary([_train_or_none(train, labels[:, c] > 0.5) for c in columns], twins)
         booster = train(labels.argmax(axis=1), objective="multiclass", num_class=task.classes)
         return lambda subset, rows: _raw(booster, subset, rows)
 
@@ -81,11 +82,13 @@ def _train_or_none(train: Callable[..., Any], y: NDArray[np.bool_]) -> Any | Non
     return None if y.all() or not y.any() else train(y.astype(np.float32), objective="binary")
 
 
-def _binary(boosters: list[Any | None], task: Task) -> Predictor:
+def _binary(boosters: list[Any | None], twins: bool) -> Predictor:
+    """One booster a column; of ``twins`` the second one's alone."""
+
     def predict(subset: Subset, rows: Rows) -> Scores:
         zero = np.zeros(len(rows), np.float32)
         columns: list[Any] = [zero if b is None else _raw(b, subset, rows) for b in boosters]
-        if not task.multilabel and task.classes == 2:
+        if twins:
             columns = [-columns[0] / 2, columns[0] / 2]
         return np.stack(columns, axis=1).astype(np.float32)
 

@@ -61,10 +61,10 @@ class ConvNet:
             raise OutOfTimeError
         train_cycle(self._training, pixels, labels, Deadline(deadline.now() + seconds), flips(task))
         weights = self._training.network.get_weights()  # copies
-        twin, side = self._training.twin, self._side
+        twin, side, mirror = self._training.twin, self._side, flips(task)
 
         def predict(subset: Subset, rows: Rows) -> Scores:
-            return twin.predict(weights, subset.images(rows, side), mirror=flips(task))
+            return twin.predict(weights, subset.images(rows, side), mirror)
 
         return predict
 

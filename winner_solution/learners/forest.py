@@ -57,10 +57,13 @@ class Forest:
             model.n_estimators = min(model.n_estimators + config.FOREST_LOT, step.size)
             model.fit(x, target)
 
+        classes, multilabel = task.classes, task.multilabel
+
         def predict(subset: Subset, rows: Rows) -> Scores:
-            p = _probabilities(model, _fill(read_columns(subset, rows, extractor), median), task)
+            table = _fill(read_columns(subset, rows, extractor), median)
+            p = _probabilities(model, table, classes, multilabel)
             p = np.clip(p, 0.5 / step.size, 1 - 0.5 / step.size)
-            return np.asarray(np.log(p) if not task.multilabel else np.log(p / (1 - p)), np.float32)
+            return np.asarray(np.log(p / (1 - p) if multilabel else p), np.float32)
 
         return predict
 
@@ -70,11 +73,11 @@ def _fill(table: Floats, median: Floats) -> Floats:
     return filled.astype(np.float32)
 
 
-def _probabilities(model: Any, table: Floats, task: Task) -> Floats:
+def _probabilities(model: Any, table: Floats, columns: int, multilabel: bool) -> Floats:
     """(n, C), whatever classes the trees have seen."""
     found = model.predict_proba(table)
-    p = np.zeros((len(table), task.classes), np.float32)
-    if not task.multilabel:
+    p = np.zeros((len(table), columns), np.float32)
+    if not multilabel:
         p[:, model.classes_.astype(int)] = found
         return p
     for column, (classes, part) in enumerate(zip(_listed(model), found, strict=True)):

@@ -7,7 +7,7 @@ import pytest
 
 from winner_solution import config
 from winner_solution.budget import Deadline, OutOfTimeError
-from winner_solution.data import Task, open_task
+from winner_solution.data import Subset, Task, open_task
 from winner_solution.domain import Shape
 from winner_solution.features.frozen_audio import FrozenSound
 from winner_solution.features.frozen_image import FrozenFrames, FrozenImage
@@ -27,6 +27,7 @@ from winner_solution.learners.sparse_linear import SparseLinear
 from winner_solution.learners.table_linear import TableLinear
 from winner_solution.learners.text_linear import TextLinear
 from winner_solution.metric import nauc
+from winner_solution.portable import decode, encode
 
 from .fakes import generate
 
@@ -120,6 +121,17 @@ def test_a_learner_takes_rows_of_one_class_only(domain: str, make) -> None:
     rows = np.flatnonzero(task.labels[:, 0])
     scores = learn(task, make, rows)(task.test, task.test.rows[:5])
     assert np.isfinite(scores).all()
+
+
+@every
+def test_what_a_learner_has_fitted_survives_being_saved(domain: str, make) -> None:
+    task = open_generated(domain, 120, 3)
+    predict = learn(task, make)
+    again = decode(*encode(predict))
+    expected = predict(task.test, task.test.rows)
+    test = Subset(task.test.dataset, task.shape)  # with no features in its cache
+    test.frame = task.train.frame
+    assert again(test, test.rows) == pytest.approx(expected, abs=1e-5)
 
 
 @every
