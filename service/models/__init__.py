@@ -17,6 +17,8 @@ from service.models.ledger import LedgerEntry as LedgerEntry
 from service.models.notifications import DeliveryState as DeliveryState
 from service.models.notifications import Notification as Notification
 from service.models.notifications import Webhook as Webhook
+from service.models.sharing import ShareLink as ShareLink
+from service.models.sharing import Tombstone as Tombstone
 from service.models.submissions import CurvePoint as CurvePoint
 from service.models.submissions import Run as Run
 from service.models.submissions import RunKind as RunKind
@@ -24,3 +26,6 @@ from service.models.submissions import RunState as RunState
 from service.models.submissions import Submission as Submission
 from service.models.submissions import SubmissionState as SubmissionState
 from service.models.submissions import Transition as Transition
+from service.models.uploads import IdempotencyKey as IdempotencyKey
+from service.models.uploads import Upload as Upload
+from service.models.uploads import UploadState as UploadState

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from enum import StrEnum
 
-from sqlalchemy import BigInteger, ForeignKey, Index, String, Text
+from sqlalchemy import BigInteger, ForeignKey, Index, String, Text, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from service.executors.base import RunKind as RunKind
@@ -44,6 +44,13 @@ class Submission(Base):
     __table_args__ = (
         Index("ix_submission_account_id_created_at", "account_id", "created_at"),
         Index("ix_submission_state_created_at", "state", "created_at"),
+        Index("ix_submission_cancel_wanted_ended_at", "cancel_wanted", "ended_at"),
+        Index(  # everything that finds and orders a page of the list
+            "ix_submission_account_id_id",
+            *("account_id", "id", "state", "name"),
+            sqlite_where=text("deleted_at IS NULL"),
+            postgresql_where=text("deleted_at IS NULL"),
+        ),
     )
 
     id: Mapped[str] = mapped_column(String(36), primary_key=True, default=new_id)
@@ -56,6 +63,8 @@ class Submission(Base):
     bundle_key: Mapped[str]
     bundle_bytes: Mapped[int] = mapped_column(BigInteger)
     bundle_sha256: Mapped[str] = mapped_column(String(64))
+    upload_id: Mapped[str | None] = mapped_column(String(36), index=True)  #: whose bytes these are
+    rerun_of: Mapped[str | None] = mapped_column(String(36))
     #: The only run that may write. No foreign key: ``run`` points here already.
     current_run_id: Mapped[str | None] = mapped_column(String(36))
     report: Mapped[Json | None]  #: findings of the check
@@ -65,6 +74,8 @@ class Submission(Base):
     created_at: Mapped[datetime] = mapped_column(default=utc_now)
     updated_at: Mapped[datetime] = mapped_column(default=utc_now, onupdate=utc_now)
     ended_at: Mapped[datetime | None]
+    retained_until: Mapped[datetime | None] = mapped_column(index=True)  #: None: until deleted
+    deleted_at: Mapped[datetime | None] = mapped_column(index=True)  #: gone for all but the purge
 
 
 class Run(Base):

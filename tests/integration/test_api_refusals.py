@@ -248,7 +248,7 @@ def test_a_store_that_fails_is_worth_another_try(installation, monkeypatch) -> N
     def fail(*_: object, **__: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("service.storage.os.fsync", fail)
+    monkeypatch.setattr("service.storage.files.os.fsync", fail)
     answer = installation.http.post("/v1/submissions", files={"file": ("a.zip", b"PK")})
     expect(answer, 503, "storage-unavailable")
     assert answer.headers["retry-after"]

@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from autodl.errors import PlatformError, UsageError
-from service.storage import KEY, FileStorage, open_storage
+from service.storage import FileStorage, open_storage
+from service.storage.base import KEY
 
 
 def files_below(storage: FileStorage) -> list[str]:

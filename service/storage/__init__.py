@@ -1,0 +1,27 @@
+"""Where bytes lie: one protocol, and the store that a URL names."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from urllib.parse import urlsplit
+from urllib.request import url2pathname
+
+from autodl.errors import UsageError
+from service.storage.base import Multipart as Multipart
+from service.storage.base import Part as Part
+from service.storage.base import SignedPart as SignedPart
+from service.storage.base import Storage as Storage
+from service.storage.base import StoredObject as StoredObject
+from service.storage.files import FileStorage as FileStorage
+
+
+def open_storage(url: str) -> Storage:
+    """The store that ``url`` names: ``file:///folder``."""
+    parts = urlsplit(url)
+    if parts.scheme != "file":
+        raise UsageError(
+            "storage-url-unknown",
+            f"There is no store for {parts.scheme or 'a bare path'!r} URLs.",
+            hint="AUTODL_STORAGE takes file:///folder.",
+        )
+    return FileStorage(Path(url2pathname(parts.path)))
