@@ -12,6 +12,7 @@ when it is 1, and the Brier score and the calibration take it as the probability
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
@@ -113,7 +114,7 @@ class Metrics:
 
     def to_json(self) -> dict[str, Any]:
         """Return plain values under the names of the fields, finite numbers only."""
-        values = asdict(self)
+        values: dict[str, Any] = json.loads(json.dumps(asdict(self), allow_nan=False))
         interval = {"level": bootstrap.LEVEL, "seed": bootstrap.SEED, "method": "percentile"}
         return {"schema": SCHEMA} | values | {"bootstrap": interval}
 

@@ -8,17 +8,20 @@ import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field, replace
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Literal
 
-from autodl.bundle import Bundle, find_bundle, split_bundle, unpack_zip
+from autodl.bundle import Bundle, find_bundle, sha256_file, split_bundle, unpack_zip
 from autodl.check import check
 from autodl.dataset import open_subset
 from autodl.errors import AutoDLError, BundleError, SolutionError, UsageError
-from autodl.predictions import read_labels
+from autodl.manifest import describe_run, digest_folder, digest_lines
+from autodl.metrics import Metrics
+from autodl.predictions import read_labels, read_start
 from autodl.report import Findings, Report
+from autodl.results import write_results
 from autodl.score import (
     LearningCurve,
     Matrix,
@@ -28,7 +31,7 @@ from autodl.score import (
     write_scores,
 )
 from autodl.solve import Outcome, solve
-from autodl.untrusted import remove_tree, write_over
+from autodl.untrusted import copy_over, copy_plain, remove_tree, write_over
 from autodl.verdict import DEFAULT_LIMITS, Limits
 
 Status = Literal["succeeded", "rejected", "failed"]
@@ -38,7 +41,8 @@ Status = Literal["succeeded", "rejected", "failed"]
 class RunResult:
     """What a run gave. ``error`` may stand beside success: what ended a run that has points.
 
-    ``outcome`` is None where the data were rejected before a solution was started.
+    ``outcome`` is None where the data were rejected before a solution was started, ``metrics``
+    where nothing was scored. ``notes`` say what else a user must know.
     """
 
     status: Status
@@ -46,6 +50,8 @@ class RunResult:
     report: Report
     outcome: Outcome | None = None
     error: AutoDLError | None = None
+    metrics: Metrics | None = None
+    notes: list[str] = field(default_factory=list)
 
     def to_json(self) -> dict[str, Any]:
         """Return the fields of ``autodl run --json``; scores are None without a prediction."""
@@ -65,6 +71,8 @@ class RunResult:
             "code": None if error is None else error.code,
             "message": None if error is None else str(error),
             "findings": [asdict(finding) for finding in self.report.findings],
+            "metrics": None if self.metrics is None else self.metrics.to_json(),
+            "notes": self.notes,
         }
 
 
@@ -92,9 +100,10 @@ def run(
 ) -> RunResult:
     """Check a bundle, let a solution learn it within the budget, and score it as it goes.
 
-    ``source`` is a bundle's folder or zip. ``out``, which must be empty, gets the predictions,
-    ``curve.json``, ``scores.txt``, ``result.json`` and the solution's ``log.txt``. ``on_point``
-    is called with each point while the solution goes on. Data that are not sound give a result
+    ``source`` is a bundle's folder or zip. ``out``, which must be empty, gets the predictions (also
+    as tables), ``curve.json``, ``scores.txt``, ``metrics.json``, ``result.json``,
+    ``manifest.json`` and the solution's ``log.txt``. ``on_point`` is called with each point while
+    the solution goes on. Data that are not sound give a result
     ``rejected``, never an exception; UsageError is raised for paths that cannot be used.
     """
     _require_usable(source, solution, out)
@@ -108,10 +117,9 @@ def run(
         output.mkdir(parents=True, exist_ok=True)
         over = threading.Event()
         refused: list[AutoDLError] = []
+        labels = _read_labels(bundle)
         with ThreadPoolExecutor(1) as scorer:
-            scoring = scorer.submit(
-                _score, curve, output, _read_labels(bundle), over.is_set, on_point, refused
-            )
+            scoring = scorer.submit(_score, curve, output, labels, over.is_set, on_point, refused)
             try:
                 outcome = solve(
                     work / "public",
@@ -125,8 +133,11 @@ def run(
                 over.set()
             scoring.result()
         result = _judge(curve, report, outcome, refused)
+        if curve.points:
+            result = _measure(result, work, output, labels)
     if out is not None:
         _write(result, out)
+        _write_manifest(result, source, solution, out)
     return result
 
 
@@ -226,6 +237,45 @@ def _judge(
         )
     status: Status = "rejected" if isinstance(error, BundleError) else "failed"
     return RunResult(status, curve, report, outcome, error)
+
+
+def _measure(result: RunResult, work: Path, output: Path, labels: Matrix) -> RunResult:
+    """Add the metrics, and write what people read beside what the solution wrote."""
+    start = read_start(output / "start.txt")
+    name = "" if start is None else start.task_name
+    unlabelled = work / "unlabelled.predict"
+    found = copy_plain(output / "labelled/dataset.predict", unlabelled, within=output)
+    made = work / "results"  # not in the output: what lies there may be a link
+    made.mkdir()
+    try:
+        metrics, notes = write_results(
+            made,
+            bundle_root=work / "public",
+            labels=labels,
+            curve=result.curve,
+            prediction=lambda index: output / f"{name}.predict_{index}",
+            unlabelled=unlabelled if found else None,
+        )
+    except SolutionError as error:  # it tampered with what was scored; the score stands
+        return replace(result, error=error)
+    for path in made.iterdir():
+        with path.open("rb") as file:
+            copy_over(file, output / path.name)
+    return replace(result, metrics=metrics, notes=notes)
+
+
+def _write_manifest(result: RunResult, source: Path, solution: Path, out: Path) -> None:
+    digest = sha256_file(source) if source.is_file() else digest_lines(digest_folder(source))
+    kept = {path.name for path in out.iterdir() if path.is_file() and not path.is_symlink()}
+    manifest = describe_run(
+        data={"name": source.stem, "sha256": digest},
+        solution=solution,
+        budget_seconds=result.curve.budget_seconds,
+        outcome={"status": result.status, "alc": result.curve.alc},
+        confinement={} if result.outcome is None else result.outcome.confinement,
+        files={name: sha256_file(out / name) for name in kept},
+    )
+    write_over(out / "manifest.json", json.dumps(manifest, indent=1).encode() + b"\n")
 
 
 def _write(result: RunResult, out: Path) -> None:

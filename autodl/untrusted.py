@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import os
 import secrets
+import shutil
 import stat
 import subprocess
+from io import BytesIO
 from pathlib import Path
 from typing import BinaryIO
 
@@ -38,11 +40,27 @@ def open_plain(path: Path, *, within: Path | None = None) -> BinaryIO:
     return file
 
 
+def copy_plain(path: Path, target: Path, *, within: Path) -> bool:
+    """Copy a regular file out of such a folder; False where there is none at its place."""
+    try:
+        source = open_plain(path, within=within)
+    except OSError:
+        return False
+    with source, target.open("wb") as copy:
+        shutil.copyfileobj(source, copy)
+    return True
+
+
 def write_over(path: Path, data: bytes) -> None:
     """Write a file of ours; what stands at its name is replaced, or moved aside if a folder."""
+    copy_over(BytesIO(data), path)
+
+
+def copy_over(source: BinaryIO, path: Path) -> None:
+    """Like ``write_over``, with what is read from ``source``."""
     part = path.with_name(f".{secrets.token_hex(8)}")
     with part.open("xb") as file:  # "x" follows no link
-        file.write(data)
+        shutil.copyfileobj(source, file)
     if path.is_dir() and not path.is_symlink():
         path.rename(path.with_name(f".{secrets.token_hex(8)}"))
     part.replace(path)

@@ -56,10 +56,13 @@ def run(
     as_json: Json = False,
 ) -> None:
     """Check a bundle, let a solution learn it, and score it as it goes."""
+    from rich.console import Console
+
     from autodl.run import find_winner_solution
     from autodl.run import run as run_bundle
     from autodl.verdict import Limits
     from cli.follow import talk
+    from cli.metrics import print_metrics
 
     signal.signal(signal.SIGTERM, lambda _signal, _frame: sys.exit(128 + signal.SIGTERM))
     console = talk()
@@ -78,6 +81,8 @@ def run(
     if as_json:
         typer.echo(json.dumps(result.to_json(), ensure_ascii=False))
     elif result.curve.points:
+        if result.metrics is not None:
+            print_metrics(result.metrics.to_json(), Console(highlight=False, soft_wrap=True))
         last = result.curve.points[-1]
         typer.echo(f"ALC {last.alc:.4f}  NAUC {last.nauc:.4f}  accuracy {last.accuracy:.4f}")
     raise typer.Exit(EXIT_CODES[result.status])
@@ -134,6 +139,8 @@ def _tell_end(result: RunResult, console: Console) -> None:
         console.print(f"[{style}]{finding.severity}[/] {text}")
     if (more := len(result.report.findings) - SHOWN_FINDINGS) > 0:
         console.print(f"... and {more} more findings: see them with `autodl check`.")
+    for note in result.notes:
+        console.print(f"[yellow]note[/] {escape(note)}")
     if result.outcome is not None:
         used = result.outcome.peak_rss_bytes / (1 << 20)
         console.print(f"[dim]{result.outcome.seconds:.1f} s, {used:.0f} MiB of memory[/]")

@@ -43,12 +43,19 @@ STATES = {
 #: what a file of the results is, where its name does not say it
 FILES = {
     "predictions.csv": "predictions by item and class",
+    "predictions.parquet": "the same, for programs",
+    "predictions.json": "the same",
     "labelled/dataset.predict": "predictions for the unlabelled part, in the challenge's format",
+    "metrics.json": "classes, confusion, calibration, intervals, the surest mistakes",
     "curve.svg": "the learning curve as a picture",
+    "curve.png": "the same, as the challenge drew it",
     "curve.json": "the learning curve as data",
+    "model.zip": "the trained model",
+    "results.zip": "every prediction and score, in the challenge's layout",
     "scores.txt": "the scores in the challenge's format",
     "report.json": "what the check found",
     "result.json": "the figures",
+    "manifest.json": "what the run was made of: digests, machine, versions",
     "log.txt": "what the run wrote",
 }
 

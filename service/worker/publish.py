@@ -10,10 +10,9 @@ import json
 from pathlib import Path
 
 from autodl.errors import AutoDLError, BundleError, PlatformError, SolutionError
-from autodl.score import LearningCurve, write_scores
-from autodl.untrusted import open_plain
+from autodl.score import LearningCurve
 from service.submissions.service import summarize
-from service.web.curve import curve_svg
+from service.worker.artefacts import Artefacts
 from service.worker.program import (
     Json,
     Task,
@@ -25,17 +24,17 @@ from service.worker.program import (
 from service.worker.report import Reporter, ReportTo
 from service.worker.score import read_points
 from service.worker.supervisor import ProgramEnd, read_status
-from service.worker.tables import write_table
-
-LABELLED = "labelled/dataset.predict"  # what the user gets for the unlabelled part
 
 
 class PublishTask(Task):
-    """Where the other programs left what they made."""
+    """Where the other programs left what they made, and what the manifest says of the run."""
 
     folder: Path
     bundle: Path
+    labels: Path
     output: Path
+    solution: Path | None  #: set for a solving run
+    sha256: str  #: of the bundle as it was uploaded
     curve: Path
     budget_seconds: float
     report_to: ReportTo
@@ -72,11 +71,13 @@ def _publish_solve(task: PublishTask, reporter: Reporter, error: Json | None) ->
     curve = LearningCurve(task.budget_seconds, read_points(task.curve))
     result = None
     if curve.points:
+        artefacts = Artefacts(task, reporter, curve)
+        artefacts.store()
         notes = [error["message"]] if error else []
-        notes += _store_results(task, reporter, curve)
         outcome = _read_result(task, "solve").get("value") or {}
-        result = summarize(curve.points, " ".join(notes), outcome.get("seconds"))
-        reporter.storage.put(reporter.key("result.json"), [_encode(result)])
+        result = summarize(curve.points, " ".join(notes + artefacts.notes), outcome.get("seconds"))
+        artefacts.put("result.json", result)
+        artefacts.store_manifest(result, outcome.get("confinement") or {})
     elif error is None:
         error = _explain_no_points(task)
     reporter.solve_ended(result, error)
@@ -130,48 +131,6 @@ def _explain_no_points(task: PublishTask) -> Json:
     return refused or describe_error(
         SolutionError("no-prediction", "The solution ended without a prediction.")
     )
-
-
-def _store_results(task: PublishTask, reporter: Reporter, curve: LearningCurve) -> list[str]:
-    """Store what users read; returns what they must know of it."""
-    storage, key = reporter.storage, reporter.key
-    storage.put(key("curve.json"), [_encode(curve.to_json())])
-    storage.put(key("curve.svg"), [curve_svg(curve.points, task.budget_seconds).encode()])
-    write_scores(curve, task.folder / "scores.txt")
-    _store_file(reporter, task.folder / "scores.txt", "scores.txt")
-    predictions = {"test": task.folder / "last.predict"}
-    with storage.open(key(f"predictions/{curve.points[-1].index}.predict")) as last:
-        predictions["test"].write_bytes(last.read())
-    notes = []
-    if (labelled := _take_labelled(task)) is not None:
-        predictions["unlabelled"] = labelled
-    table = task.folder / "predictions.csv"
-    try:
-        write_table(task.bundle, predictions, table)
-    except SolutionError as error:  # the test rows were read when they were scored
-        notes = [f"The predictions for the unlabelled part cannot be read: {error.message}"]
-        del predictions["unlabelled"]
-        write_table(task.bundle, predictions, table)
-    _store_file(reporter, table, "predictions.csv")
-    if "unlabelled" in predictions:
-        _store_file(reporter, predictions["unlabelled"], LABELLED)
-    return notes
-
-
-def _take_labelled(task: PublishTask) -> Path | None:
-    """Copy it out of the solution's folder; where that has a link, there is nothing to take."""
-    taken = task.folder / "unlabelled.predict"
-    try:
-        with open_plain(task.output / LABELLED, within=task.output) as file:
-            taken.write_bytes(file.read())
-    except OSError:
-        return None
-    return taken
-
-
-def _store_file(reporter: Reporter, path: Path, name: str) -> None:
-    with open_plain(path) as file:
-        reporter.storage.put(reporter.key(name), file)
 
 
 def _read_log(task: PublishTask) -> bytes:

@@ -25,7 +25,7 @@ class Model:
 
 def misbehave():
     output = pathlib.Path(sys.argv[sys.argv.index("--output") + 1])
-    for name in ("curve.json", "result.json", "solve.json.part"):
+    for name in ("curve.json", "result.json", "metrics.json", "predictions.csv", "solve.json.part"):
         (output / name).symlink_to(output / "target")
     (output / "log.txt").unlink()
     (output / "log.txt").symlink_to(output / "target")

@@ -1,17 +1,22 @@
 """What a run gives: one good prediction is a success, bad data are rejected, never raised."""
 
 import json
+import platform
+import re
 import shutil
 import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 from typer import Typer
 from typer.testing import CliRunner
 
 import cli.run
+from autodl.bundle import sha256_file
 from autodl.errors import UsageError
+from autodl.manifest import describe_solution
 from autodl.run import find_winner_solution, run
 from autodl.score import Point
 
@@ -39,6 +44,46 @@ def test_a_run_gives_points_as_they_come_and_a_result(tiny_bundle, guests, tmp_p
     assert names >= {"toy.predict_0", "labelled", "curve.json", "scores.txt", "log.txt"}
     assert json.loads((out / "result.json").read_text()) == result.to_json()
     assert (out / "scores.txt").read_text().startswith(f"score: {points[0].alc!r}\n")
+
+
+def test_a_run_leaves_metrics_tables_and_a_manifest_of_it_all(
+    tiny_bundle, guests, tmp_path
+) -> None:
+    out = tmp_path / "out"
+    result = run(tiny_bundle, guests / "linear", 20.0, out)
+    assert result.metrics is not None
+    assert result.metrics.nauc == result.curve.points[-1].nauc
+    assert result.metrics.alc_interval.low <= result.curve.alc <= result.metrics.alc_interval.high
+    assert json.loads((out / "metrics.json").read_text()) == result.to_json()["metrics"]
+    rows = (out / "predictions.csv").read_text().splitlines()
+    assert len(rows) == 1 + 20 + 5
+    manifest = json.loads((out / "manifest.json").read_text())
+    for name, digest in manifest["files"].items():
+        assert sha256_file(out / name) == digest
+    assert manifest["files"].keys() >= {"toy.predict_0", "metrics.json", "predictions.parquet"}
+    assert manifest["outcome"] == {"status": "succeeded", "alc": result.curve.alc}
+    assert manifest["libraries"]["packages"]["numpy"] == np.__version__
+    assert manifest["isolation"] == result.outcome.confinement
+    text = json.dumps(manifest)
+    assert str(tmp_path) not in text
+    assert platform.node() not in text
+
+
+def test_equal_data_and_equal_code_have_equal_digests(tiny_bundle, guests, tmp_path) -> None:
+    shutil.copytree(guests / "linear", tmp_path / "copy", ignore=lambda *_: ["__pycache__"])
+    copy = describe_solution(tmp_path / "copy")
+    assert copy["sha256"] == describe_solution(guests / "linear")["sha256"]
+    (tmp_path / "copy/model.py").write_text("changed")
+    assert describe_solution(tmp_path / "copy")["sha256"] != copy["sha256"]
+
+
+def test_a_prediction_changed_after_its_scoring_is_told_and_measures_nothing(
+    tiny_bundle, guests, tmp_path
+) -> None:
+    result = run(tiny_bundle, guests / "alters", 20.0, tmp_path / "out")
+    assert (result.status, result.error.code) == ("succeeded", "prediction-altered")
+    assert (result.curve.alc, result.metrics) == (0.0, None)
+    assert not (tmp_path / "out/metrics.json").exists()
 
 
 def test_a_zip_is_as_good_as_a_folder(tiny_bundle, guests, tmp_path) -> None:
@@ -72,6 +117,8 @@ def test_results_are_never_written_through_a_link(tiny_bundle, guests, tmp_path)
     result = run(tiny_bundle, guests / "plants_links", 20.0, out)
     assert json.loads((out / "result.json").read_text()) == result.to_json()
     assert (out / "scores.txt").read_text().startswith("score: ")
+    assert json.loads((out / "metrics.json").read_text())["rows"] == 20
+    assert (out / "predictions.csv").read_text().startswith("subset,")
     assert not (out / "target").exists()
 
 
@@ -133,6 +180,15 @@ def test_the_command_prints_one_object_and_talks_on_stderr(command, tiny_bundle,
         "findings",
     }
     assert "NAUC" in done.stderr
+
+
+def test_the_command_ends_with_a_report_of_what_the_score_is_made_of(
+    command, tiny_bundle, guests
+) -> None:
+    done = command("run", tiny_bundle, "--budget", BUDGET, "--solution", guests / "linear")
+    assert re.search(r"NAUC +[\d.]+ +95 % interval [\d.]+ to [\d.]+", done.stdout)
+    assert re.search(r"class +test items +NAUC +precision +recall +F1", done.stdout)
+    assert done.stdout.splitlines()[-1].startswith("ALC ")
 
 
 @pytest.mark.parametrize(("guest", "code"), [("raises", 7), ("constant", 0)])

@@ -1,10 +1,14 @@
 """Whatever the other programs left, the outcome is true and has its reason."""
 
 import json
+import zipfile
+from io import BytesIO
 
+import numpy as np
 import pytest
+from PIL import Image
 
-from autodl.bundle import find_bundle, split_bundle, write_items
+from autodl.bundle import find_bundle, sha256_file, split_bundle, write_items
 from autodl.errors import PlatformError
 from autodl.predictions import read_labels, write_predictions
 from autodl.score import LearningCurve
@@ -12,19 +16,21 @@ from service.executors.base import Phase
 from service.models import Run, RunKind, Submission
 from service.models import SubmissionState as S
 from service.submissions import repository, service
+from service.worker import archives
 from service.worker.program import write_json
 from service.worker.publish import PublishTask, publish
 from service.worker.report import ReportTo
 from service.worker.supervisor import ProgramEnd, Status
 
-NOTHING_WRONG = {"error": None, "value": {"error": None, "seconds": 7.5}}
+HELD = {"files": "landlock-5", "network": "seccomp"}
+NOTHING_WRONG = {"error": None, "value": {"error": None, "seconds": 7.5, "confinement": HELD}}
 FAULT = {"family": "solution", "code": "solution-train", "message": "It raised.", "hint": ""}
 
 
 class Scene:
     """A run whose programs have ended, each as a test says, before ``publish``."""
 
-    def __init__(self, settings, database, create, tmp_path, tiny_bundle, kind) -> None:
+    def __init__(self, settings, database, create, tmp_path, tiny_bundle, guests, kind) -> None:
         self.database = database
         self.folder = tmp_path / "run"
         (self.folder / "output").mkdir(parents=True)
@@ -42,6 +48,9 @@ class Scene:
             result=self.folder / "publish.result.json",
             folder=self.folder,
             bundle=self.folder / "public",
+            labels=self.folder / "labels",
+            solution=guests / "linear" if kind is RunKind.SOLVE else None,
+            sha256="5ca1ab1e",
             output=self.folder / "output",
             curve=self.folder / "curve.json",
             budget_seconds=60,
@@ -91,8 +100,8 @@ class Scene:
 
 
 @pytest.fixture
-def solving(settings, database, create, tmp_path, tiny_bundle) -> Scene:
-    scene = Scene(settings, database, create, tmp_path, tiny_bundle, RunKind.SOLVE)
+def solving(settings, database, create, tmp_path, tiny_bundle, guests) -> Scene:
+    scene = Scene(settings, database, create, tmp_path, tiny_bundle, guests, RunKind.SOLVE)
     scene.ended("stage", {"error": None, "value": None})
     scene.ended("solve", NOTHING_WRONG)
     scene.ended("score", {"error": None, "value": {"refused": None}})
@@ -100,8 +109,8 @@ def solving(settings, database, create, tmp_path, tiny_bundle) -> Scene:
 
 
 @pytest.fixture
-def checking(settings, database, create, tmp_path, tiny_bundle) -> Scene:
-    scene = Scene(settings, database, create, tmp_path, tiny_bundle, RunKind.CHECK)
+def checking(settings, database, create, tmp_path, tiny_bundle, guests) -> Scene:
+    scene = Scene(settings, database, create, tmp_path, tiny_bundle, guests, RunKind.CHECK)
     scene.ended("stage", {"error": None, "value": None})
     scene.ended("solve", {"error": None, "value": None})
     return scene
@@ -119,6 +128,82 @@ class TestSolve:
         names = {p.name for p in solving.storage.iterdir() if p.is_file()}
         assert {"curve.json", "curve.svg", "scores.txt", "predictions.csv", "log.txt"} <= names
 
+    def test_everything_that_was_learnt_of_the_score_is_stored_with_its_digest(
+        self, solving
+    ) -> None:
+        solving.scored()
+        solving.publish()
+        manifest = json.loads((solving.storage / "manifest.json").read_text())
+        stored = {
+            path.relative_to(solving.storage).as_posix(): sha256_file(path)
+            for path in solving.storage.rglob("*")
+            if path.is_file() and path.name not in ("manifest.json", "log.txt")
+        }
+        assert manifest["files"] == stored
+        assert stored.keys() >= {"metrics.json", "curve.png", "predictions.parquet", "results.zip"}
+        assert manifest["data"] == {"name": "toy", "sha256": "5ca1ab1e"}
+        assert manifest["isolation"] == {"files": "landlock-5", "network": "seccomp"}
+        metrics = json.loads((solving.storage / "metrics.json").read_text())
+        assert (metrics["nauc"], metrics["rows"]) == (1.0, 20)
+
+    def test_the_zip_is_what_the_contests_programs_left(self, solving) -> None:
+        output = solving.folder / "output"
+        (output / "labelled").mkdir()
+        write_predictions(np.full((5, 3), 0.5), output / "labelled" / "dataset.predict")
+        (output / "start.txt").write_text("task_name: toy\n")
+        (output / "end.txt").symlink_to(solving.folder / "labels" / "toy.solution")
+        solving.scored()
+        solving.publish()
+        with zipfile.ZipFile(solving.storage / "results.zip") as archive:
+            assert archive.testzip() is None
+            assert set(archive.namelist()) == {
+                "start.txt",
+                "toy.predict_0",
+                "labelled/dataset.predict",
+                "scores.txt",
+                "learning-curve-toy.png",
+                "detailed_results.html",
+            }
+            stored = (solving.storage / "predictions/0.predict").read_bytes()
+            assert archive.read("toy.predict_0") == stored
+            picture = archive.read("learning-curve-toy.png")
+            page = archive.read("detailed_results.html").decode()
+        assert picture == (solving.storage / "curve.png").read_bytes()
+        assert Image.open(BytesIO(picture)).size == (700, 707)
+        assert "data:image/png;base64," in page
+
+    def test_a_model_is_given_out_as_one_file_without_links(self, solving) -> None:
+        model = solving.folder / "output" / "model"
+        (model / "nets").mkdir(parents=True)
+        (model / "nets" / "weights.bin").write_bytes(b"w" * 1000)
+        (model / "labels").symlink_to(solving.folder / "labels" / "toy.solution")
+        (model / "more").symlink_to(solving.folder / "labels")
+        solving.scored()
+        solving.publish()
+        with zipfile.ZipFile(solving.storage / "model.zip") as archive:
+            assert archive.namelist() == ["nets/weights.bin"]
+            assert archive.read("nets/weights.bin") == b"w" * 1000
+
+    def test_a_model_that_is_too_large_costs_only_itself(self, solving, monkeypatch) -> None:
+        monkeypatch.setattr(archives, "MODEL_BYTES", 999)
+        model = solving.folder / "output" / "model"
+        model.mkdir()
+        (model / "weights.bin").write_bytes(b"w" * 1000)
+        solving.scored()
+        submission = solving.publish()
+        assert submission.state is S.SUCCEEDED
+        assert "model" in submission.result["note"]
+        assert not (solving.storage / "model.zip").exists()
+
+    def test_publishing_again_after_a_kill_gives_the_same_bytes(self, solving) -> None:
+        solving.scored()
+        solving.publish()
+        names = ("results.zip", "predictions.parquet", "curve.png", "metrics.json", "scores.txt")
+        first = {name: (solving.storage / name).read_bytes() for name in names}
+        with pytest.raises(PlatformError):  # its outcome is recorded already
+            solving.publish()
+        assert first == {name: (solving.storage / name).read_bytes() for name in names}
+
     def test_items_and_unlabelled_rows_have_their_names(self, solving) -> None:
         data = solving.folder / "public" / "toy.data"
         write_items([f"leaf {i}.png" for i in range(20)], data / "test")
@@ -129,9 +214,9 @@ class TestSolve:
         solving.scored()
         solving.publish()
         lines = (solving.storage / "predictions.csv").read_text().splitlines()
-        assert lines[0] == "subset,row,item,prediction,0,1,2"
+        assert lines[0] == "subset,row,item,prediction,score,0,1,2"
         assert lines[1].startswith("test,0,leaf 0.png,")
-        assert lines[-1] == "unlabelled,4,new 4.png,2,0.1,0.2,0.7"
+        assert lines[-1] == "unlabelled,4,new 4.png,2,0.7,0.1,0.2,0.7"
 
     @pytest.mark.parametrize("content", ["0.1 0.2\n", "spam", ""])
     def test_a_broken_unlabelled_part_costs_only_itself(self, solving, content) -> None:
