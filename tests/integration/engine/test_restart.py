@@ -24,6 +24,7 @@ from service.submissions import repository, service
 from service.worker.supervisor import read_status
 
 pytestmark = pytest.mark.slow
+ON_BOTH = pytest.mark.parametrize("database_url", ["sqlite", "postgresql"], indirect=True)
 
 
 def zip_folder(folder: Path) -> bytes:
@@ -146,6 +147,13 @@ class Installation:
 
 
 @pytest.fixture
+def database_url(request) -> str:
+    """These stories take long: those that are about the database are told on both."""
+    kind = getattr(request, "param", "sqlite")
+    return request.getfixturevalue("postgresql").create() if kind == "postgresql" else ""
+
+
+@pytest.fixture
 def installation(tmp_path, guests, database_url):
     installation = Installation(tmp_path / "data", guests, database_url)
     installation.start()
@@ -163,6 +171,7 @@ def bundle(tiny_bundle) -> bytes:
     return zip_folder(tiny_bundle)
 
 
+@ON_BOTH
 def test_a_run_goes_on_while_the_service_is_dead_and_is_found_again(installation, bundle) -> None:
     submission_id = installation.submit(bundle, "steady")
     installation.wait_for_points(submission_id, 1)
@@ -195,6 +204,7 @@ def test_results_name_every_item_of_both_parts(installation, bundle) -> None:
     assert b"score:" in installation.file(submission_id, "scores.txt")
 
 
+@ON_BOTH
 def test_kills_at_any_moment_lose_nothing(installation, bundle) -> None:
     moments = random.Random(0)
     submission_id = installation.submit(bundle, "steady", budget_seconds=1.5)
@@ -265,6 +275,7 @@ def test_a_solution_that_ignores_its_deadline_is_ended(installation, bundle) -> 
     installation.check_once(submission_id)
 
 
+@ON_BOTH
 def test_cancel_frees_the_slot_within_ten_seconds(installation, bundle) -> None:
     submission_id = installation.submit(bundle, "ignores_term", budget_seconds=60)
     installation.wait_for_points(submission_id, 0)
