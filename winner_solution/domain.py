@@ -39,11 +39,14 @@ class Shape:
     sparse: bool
     vocabulary: tuple[str, ...]  # by code; empty where there is none
     classes: int
+    categories: tuple[int, ...] = ()  # columns of a table whose numbers stand for names
 
     @classmethod
     def of(cls, metadata: Metadata) -> Shape:
         """The shape that ``metadata`` describes."""
         steps, rows, cols, channels = metadata.get_tensor_shape()
+        codes = metadata.get_channel_to_index_map()
+        is_table = steps == 1 and 1 in (rows, cols)
         return cls(
             steps,
             rows,
@@ -51,8 +54,9 @@ class Shape:
             channels,
             metadata.is_compressed(),
             metadata.is_sparse(),
-            _vocabulary(metadata.get_channel_to_index_map()),
+            () if is_table else _vocabulary(codes),
             metadata.get_output_size(),
+            _categories(codes, metadata.get_feature_to_index_map()) if is_table else (),
         )
 
 
@@ -91,3 +95,12 @@ def _vocabulary(codes: dict[str, int]) -> tuple[str, ...]:
         if code >= 0:
             tokens[code] = token
     return tuple(tokens)
+
+
+def _categories(codes: dict[str, int], columns: dict[str, int]) -> tuple[int, ...]:
+    """The columns that the formatter names values of, as ``column=value``; ascending."""
+    found = set()
+    for name in codes:
+        parts = name.split("=")
+        found |= {columns.get("=".join(parts[:i]), -1) for i in range(1, len(parts))}
+    return tuple(sorted(found - {-1}))

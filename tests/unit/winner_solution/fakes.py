@@ -29,6 +29,9 @@ class FakeMetadata:
     def get_channel_to_index_map(self):
         return self._vocabulary
 
+    def get_feature_to_index_map(self):
+        return {f"column{i}": i for i in range(self._shape[2])}
+
 
 class FakeDataset:
     """Examples are arrays (T, H, W, C), or lists of encoded frames."""

@@ -5,6 +5,8 @@ import pytest
 
 from winner_solution.domain import Domain, Shape, probe, route
 
+from .fakes import FakeMetadata
+
 
 @pytest.mark.parametrize(
     ("steps", "rows", "cols", "channels", "compressed", "sparse", "vocabulary", "domain"),
@@ -35,3 +37,17 @@ def test_metadata_decide(
 @pytest.mark.parametrize(("steps", "domain"), [(8000, Domain.AUDIO), (300, Domain.SERIES)])
 def test_long_series_of_single_values_are_sound(steps: int, domain: Domain) -> None:
     assert probe(Domain.SERIES, [np.zeros((steps, 1, 1, 1), np.float32)] * 3) is domain
+
+
+class _TableMetadata(FakeMetadata):
+    def get_channel_to_index_map(self):
+        return {"city=Rome": 0, "city=New=York": 1, "a=b=1": 0, "lone": 3}
+
+    def get_feature_to_index_map(self):
+        return {"age": 0, "city": 1, "a=b": 2}
+
+
+def test_columns_whose_values_have_names_are_categories() -> None:
+    shape = Shape.of(_TableMetadata((1, 1, 3, 1), 2))
+    assert shape.categories == (1, 2)
+    assert shape.vocabulary == ()
