@@ -20,6 +20,7 @@ from starlette.requests import ClientDisconnect
 from starlette.routing import Match
 
 from autodl.errors import AutoDLError, BundleError, PlatformError, SolutionError, UsageError
+from service.accounts.limits import LimitError
 from service.envelope import get_request_id, make_headers
 from service.log import get_logger
 
@@ -29,19 +30,37 @@ STATUSES = {
     "token-invalid": 401,
     "login-failed": 401,
     "cross-site-request": 403,
+    "part-url-invalid": 403,
+    "part-url-expired": 403,
+    "share-link-invalid": 403,
     "submission-not-found": 404,
+    "upload-not-found": 404,
+    "share-link-not-found": 404,
     "result-not-found": 404,
     "object-not-found": 404,
+    "upload-stalled": 408,
     "submission-ended": 409,
+    "upload-ended": 409,
+    "upload-incomplete": 409,
+    "upload-in-use": 409,
+    "submission-deleted": 410,
+    "precondition-failed": 412,
     "upload-too-large": 413,
     "media-type-unsupported": 415,
     "range-not-satisfiable": 416,
     "budget-out-of-range": 422,
+    "quota-exceeded": 429,
     "solution-unknown": 422,
     "submission-name-invalid": 422,
     "field-invalid": 422,
     "field-missing": 422,
     "digest-mismatch": 422,
+    "idempotency-key-reused": 422,
+    "part-number-invalid": 422,
+    "part-size-wrong": 422,
+    "retention-out-of-range": 422,
+    "upload-empty": 422,
+    "uploads-too-many": 429,
     "database-unavailable": 503,
     "storage-unavailable": 503,
 }
@@ -58,6 +77,12 @@ FRAMEWORK_CODES = {
     413: ("upload-too-large", "The request is larger than the service takes."),
 }
 RETRY_AFTER_SECONDS = 5
+#: for the routers' ``responses``
+PROBLEM: dict[str, Any] = {
+    "description": "A problem (RFC 9457); its `code` is explained in docs/errors.md.",
+    "content": {PROBLEM_TYPE: {"schema": {"$ref": "#/components/schemas/ProblemView"}}},
+}
+PROBLEMS: dict[int | str, dict[str, Any]] = {"4XX": PROBLEM, "5XX": PROBLEM}
 
 log = get_logger()
 
@@ -102,6 +127,9 @@ def describe(error: AutoDLError) -> Problem:
     if status == 503:
         headers["Retry-After"] = str(RETRY_AFTER_SECONDS)
     extra = {k: v for k, v in places.items() if v not in (None, "")}
+    if isinstance(error, LimitError):
+        extra |= error.extra
+        headers |= error.headers
     return Problem(status, error.code, error.message, extra, headers)
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import signal
 import threading
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
@@ -18,6 +19,8 @@ from sqlalchemy.orm import Session
 
 from autodl.errors import AutoDLError
 from service import log
+from service.accounts import quotas
+from service.accounts.limits import Limits
 from service.db import Database, migrate
 from service.executors.base import (
     RETRIED,
@@ -32,7 +35,7 @@ from service.executors.base import (
 )
 from service.executors.local import LocalExecutor
 from service.leader import leading
-from service.models import Run, RunKind, RunState, Submission, utc_now
+from service.models import LIVE, Run, RunKind, RunState, Submission, utc_now
 from service.settings import Settings
 from service.storage import Storage, open_storage
 from service.submissions import repository, service
@@ -57,6 +60,7 @@ class Reconciler:
         self.database = database
         self.storage = storage
         self.executor = executor
+        self._limits = Limits.of(settings)
         self._seen: dict[str, Observation] = {}
 
     def run(self, stop: threading.Event) -> None:
@@ -104,22 +108,31 @@ class Reconciler:
     def _create_runs(self, kind: RunKind) -> None:
         """Fill the free slots in the order of the queue, and tell the others what they wait for."""
         with self.database.write() as session:
-            busy = repository.count_live_runs(session, kind)
+            ahead = repository.count_live_runs(session, kind)
             slots = self.executor.capabilities().slots[kind]
-            for ahead, submission in enumerate(repository.list_waiting(session, kind), busy):
-                if ahead < slots:
-                    run = service.create_run(
-                        session, submission, kind, self.executor.name, self.settings.read_secret()
+            runs = Counter(quotas.count_runs(session))
+            for submission in repository.list_waiting(session, kind):
+                account_id = submission.account_id
+                cap = quotas.get_limits(session, account_id, self._limits).parallel_runs
+                if cap is not None and runs[account_id] >= cap:
+                    submission.status_reason = (
+                        f"Waiting for one of your own runs to end: {cap} may be at work at once."
                     )
-                    spec = self._build_spec(submission, run)
-                    run.spec = spec.model_dump(
-                        mode="json", exclude={"stage": {"url"}, "publish": {"token"}}
-                    )
-                    logger.info(
-                        "run.created", run_id=run.id, submission_id=submission.id, kind=kind
-                    )
+                elif ahead < slots:
+                    self._create_run(session, submission, kind)
+                    runs[account_id] += 1
+                    ahead += 1
                 else:
                     submission.status_reason = _say_ahead(kind, ahead)
+                    ahead += 1
+
+    def _create_run(self, session: Session, submission: Submission, kind: RunKind) -> None:
+        run = service.create_run(
+            session, submission, kind, self.executor.name, self.settings.read_secret()
+        )
+        spec = self._build_spec(submission, run)
+        run.spec = spec.model_dump(mode="json", exclude={"stage": {"url"}, "publish": {"token"}})
+        logger.info("run.created", run_id=run.id, submission_id=submission.id, kind=kind)
 
     def _ensure(self, run: Run) -> None:
         with self.database.read() as session:
@@ -143,7 +156,7 @@ class Reconciler:
             self.executor.cancel(run.id)  # whatever may be left of it must not meet its successor
         with self.database.write() as session:
             submission, run = repository.lock_run(session, observation.run_id)
-            if run.state in repository.LIVE:
+            if run.state in LIVE:
                 self._judge(session, submission, run, observation)
 
     def _judge(
@@ -189,7 +202,7 @@ class Reconciler:
             if run is not None and run.state is RunState.CREATED:
                 message = "It was canceled before its start."
                 service.lose_run(session, submission, run, End.CANCELED, message)
-            elif (run is None or run.state not in repository.LIVE) and not submission.ended_at:
+            elif (run is None or run.state not in LIVE) and not submission.ended_at:
                 service.end_canceled(session, submission)
         if run is not None:
             self.executor.cancel(run.id)

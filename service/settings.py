@@ -56,6 +56,19 @@ class Settings(BaseSettings):
     poll_seconds: PositiveFloat = 0.5  # the reconciler's pause between two rounds
     keep_run_seconds: float = Field(default=3600.0, ge=0)  # a work folder, after its end
 
+    part_bytes: PositiveInt = 16 * 1024**2  # of an upload; S3 takes no less than 5 MiB
+    part_url_seconds: PositiveFloat = 3600.0  # an address for a part is good for so long
+    keep_upload_seconds: PositiveFloat = 2 * 86400.0  # without a further part, or a submission
+    retention_seconds: PositiveFloat = 90 * 86400.0  # a submission and its results
+    max_retention_seconds: PositiveFloat = 366 * 86400.0  # the longest a user may ask for
+    sweep_seconds: PositiveFloat = 600.0  # between two looks for what nobody needs any more
+
+    # What an account may use that has no limits of its own; None: no limit.
+    quota_submissions_per_day: int | None = Field(default=None, ge=0)
+    quota_compute_minutes_per_day: float | None = Field(default=None, ge=0)
+    quota_stored_bytes: int | None = Field(default=None, ge=0)
+    quota_parallel_runs: int | None = Field(default=None, ge=1)
+
     @field_validator("data")
     @classmethod
     def _make_absolute(cls, value: Path) -> Path:

@@ -6,7 +6,15 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 ROOMS = ("autodl", "formatter", "service", "client", "cli")
-ERRORS = {"BundleError", "SolutionError", "PlatformError", "UsageError", "AutoDLError", "Finding"}
+ERRORS = {
+    "AutoDLError",
+    "BundleError",
+    "SolutionError",
+    "PlatformError",
+    "UsageError",
+    "LimitError",
+}
+ERRORS |= {"Finding"}
 CODE = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)+")
 
 

@@ -19,6 +19,7 @@ from service.models.notifications import Notification as Notification
 from service.models.notifications import Webhook as Webhook
 from service.models.sharing import ShareLink as ShareLink
 from service.models.sharing import Tombstone as Tombstone
+from service.models.submissions import LIVE as LIVE
 from service.models.submissions import CurvePoint as CurvePoint
 from service.models.submissions import Run as Run
 from service.models.submissions import RunKind as RunKind

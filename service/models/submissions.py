@@ -13,7 +13,7 @@ from service.models.base import Base, Json, enum_type, new_id, utc_now
 
 
 class SubmissionState(StrEnum):
-    """The life of a submission; which step may follow which is in ``submissions/service.py``."""
+    """The life of a submission; which step may follow which is in ``submissions/states.py``."""
 
     UPLOADING = "uploading"
     VALIDATING = "validating"
@@ -35,6 +35,10 @@ class RunState(StrEnum):
     RUNNING = "running"  #: it was seen at work
     ENDED = "ended"  #: its outcome is recorded
     LOST = "lost"  #: the executor no longer knows it
+
+
+#: its outcome is not recorded yet
+LIVE = (RunState.CREATED, RunState.SUBMITTED, RunState.RUNNING)
 
 
 class Submission(Base):

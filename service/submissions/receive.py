@@ -8,6 +8,8 @@ from pathlib import PurePosixPath
 from fastapi import Request
 
 from autodl.errors import UsageError
+from service.accounts import quotas
+from service.accounts.limits import Limits
 from service.context import Context
 from service.models import Submission, new_id
 from service.storage import StoredObject
@@ -31,10 +33,12 @@ def receive_submission(request: Request, context: Context, account_id: str) -> S
     """Store the form's file and accept the submission; of a refused one nothing is kept.
 
     Wrong fields that come before the file are refused before it is read. Raises ``UsageError``:
-    ``upload-too-large``, ``field-missing``, ``field-invalid``, ``digest-mismatch``, and what
-    ``form.read_parts`` and ``service.check_request`` raise.
+    ``upload-too-large``, ``field-missing``, ``field-invalid``, ``digest-mismatch``, ``LimitError``
+    (``quota-exceeded``), and what ``form.read_parts`` and ``service.check_request`` raise.
     """
     _check_length(request, context.settings.max_upload_bytes)
+    with context.database.read() as session:
+        quotas.check(session, account_id, Limits.of(context.settings))
     submission_id = new_id()
     key = service.bundle_key(submission_id)
     received = _Received({})

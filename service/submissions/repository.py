@@ -15,17 +15,16 @@ from sqlalchemy import func, or_, select, tuple_
 from sqlalchemy.orm import Session
 
 from autodl.errors import PlatformError, UsageError
+from service.accounts import fairness
 from service.models import (
+    LIVE,
     CurvePoint,
     Run,
     RunKind,
-    RunState,
     Submission,
     SubmissionState,
     Transition,
 )
-
-LIVE = (RunState.CREATED, RunState.SUBMITTED, RunState.RUNNING)
 
 
 def get_submission(session: Session, account_id: str, submission_id: str) -> Submission:
@@ -108,27 +107,16 @@ def lock_run(session: Session, run_id: str) -> tuple[Submission, Run]:
 
 
 def list_waiting(session: Session, kind: RunKind) -> list[Submission]:
-    """The submissions that wait for a run of this kind, in the order in which they will get it.
-
-    An account's next submission comes after those of accounts with fewer runs at work; among
-    equals the oldest is first.
-    """
+    """The submissions that wait for a run of this kind, in the order in which they will get it."""
     state = SubmissionState.VALIDATING if kind is RunKind.CHECK else SubmissionState.QUEUED
-    busy = (
-        select(Submission.account_id, func.count().label("runs"))
-        .join(Run, Run.id == Submission.current_run_id)
-        .where(Run.state.in_(LIVE))
-        .group_by(Submission.account_id)
-        .subquery()
-    )
     query = (
         select(Submission)
         .outerjoin(Run, Run.id == Submission.current_run_id)
-        .outerjoin(busy, busy.c.account_id == Submission.account_id)
         .where(Submission.state == state, or_(Run.id.is_(None), Run.state.not_in(LIVE)))
-        .order_by(func.coalesce(busy.c.runs, 0), Submission.created_at, Submission.id)
     )
-    return list(session.scalars(query))
+    waiting = list(session.scalars(query))
+    shares = fairness.read_shares(session, {s.account_id for s in waiting})
+    return fairness.order(waiting, shares, kind)
 
 
 def count_runs(session: Session, submission_id: str, kind: RunKind | None = None) -> int:

@@ -1,7 +1,7 @@
-"""What may happen to a submission: the table of its states, and each step of its life.
+"""Each step of a submission's life.
 
 Every step is one function; the caller owns the transaction. Each changes the state through
-``transition``, which appends to the history in the same transaction.
+``states.transition``, which appends to the history in the same transaction.
 """
 
 from __future__ import annotations
@@ -10,7 +10,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from autodl.errors import BundleError, PlatformError, SolutionError, UsageError
-from service.executors.base import End
+from service.accounts import fairness, quotas
+from service.accounts.limits import UNLIMITED, Limits
+from service.executors.base import RETRIED, End
 from service.models import (
     CurvePoint,
     Json,
@@ -19,11 +21,13 @@ from service.models import (
     RunState,
     Submission,
     SubmissionState,
-    Transition,
     new_id,
     utc_now,
 )
 from service.submissions import repository
+from service.submissions.states import ENDED as ENDED
+from service.submissions.states import TRANSITIONS as TRANSITIONS
+from service.submissions.states import transition as transition
 from service.worker.program import describe_error
 
 if TYPE_CHECKING:
@@ -36,16 +40,6 @@ if TYPE_CHECKING:
     from service.storage import StoredObject
 
 S = SubmissionState
-TRANSITIONS: dict[S | None, frozenset[S]] = {
-    None: frozenset({S.UPLOADING, S.VALIDATING}),
-    S.UPLOADING: frozenset({S.VALIDATING, S.CANCELED, S.EXPIRED, S.FAILED}),
-    S.VALIDATING: frozenset({S.QUEUED, S.REJECTED, S.FAILED, S.CANCELED, S.EXPIRED}),
-    S.QUEUED: frozenset({S.RUNNING, S.FAILED, S.CANCELED, S.EXPIRED}),
-    # back to the queue when the run was lost and a new one will be made
-    S.RUNNING: frozenset({S.SCORING, S.QUEUED, S.FAILED, S.CANCELED}),
-    S.SCORING: frozenset({S.SUCCEEDED, S.REJECTED, S.FAILED, S.QUEUED, S.CANCELED}),
-}
-ENDED = frozenset({S.SUCCEEDED, S.REJECTED, S.FAILED, S.CANCELED, S.EXPIRED})
 MAX_NAME_CHARACTERS = 200
 RETRIES = 2  # further runs after one that the platform failed
 
@@ -57,6 +51,7 @@ class Request:
     name: str
     budget_seconds: float
     solution: str
+    limits: Limits = UNLIMITED  #: the operator's
 
 
 def check_request(
@@ -85,7 +80,7 @@ def check_request(
         )
     solution = solution or "winner"
     settings.get_solution(solution)
-    return Request(name, budget, solution)
+    return Request(name, budget, solution, Limits.of(settings))
 
 
 def bundle_key(submission_id: str) -> str:
@@ -106,7 +101,10 @@ def create_submission(
     *,
     submission_id: str | None = None,
 ) -> Submission:
-    """Accept a submission whose bundle is already stored."""
+    """Accept a submission whose bundle is already stored.
+
+    Raises ``LimitError`` (``quota-exceeded``).
+    """
     submission = Submission(
         id=submission_id or new_id(),
         account_id=account_id,
@@ -117,6 +115,7 @@ def create_submission(
         bundle_bytes=bundle.size_bytes,
         bundle_sha256=bundle.sha256,
     )
+    quotas.hold(session, submission, request.limits)
     session.add(submission)
     transition(
         session,
@@ -147,38 +146,6 @@ def cancel_submission(session: Session, account_id: str, submission_id: str) -> 
         submission.cancel_wanted = True
         submission.status_reason = "Being canceled: waiting for its programs to end."
     return submission
-
-
-def transition(
-    session: Session,
-    submission: Submission,
-    to: SubmissionState,
-    *,
-    actor: str,
-    cause: str,
-    reason: str | None = None,
-) -> None:
-    """Change the state and append to the history; ``reason`` defaults to the cause.
-
-    An illegal step is a fault in our code: ``ValueError``.
-    """
-    before: SubmissionState | None = submission.state
-    if to not in TRANSITIONS.get(before, frozenset()):
-        raise ValueError(f"{before} -> {to} is not a step of a submission's life")
-    submission.state = to
-    submission.status_reason = reason or cause
-    submission.ended_at = utc_now() if to in ENDED else None
-    session.flush()  # the submission's row comes before the history that refers to it
-    session.add(
-        Transition(
-            submission_id=submission.id,
-            run_id=submission.current_run_id,
-            actor=actor,
-            from_state=before,
-            to_state=to,
-            cause=cause,
-        )
-    )
 
 
 def record_point(session: Session, run_id: str, token: str, point: Json) -> None:
@@ -239,7 +206,7 @@ def finish_check(
     """Record what the check found: on to the queue, or ``rejected`` with the first error."""
     submission, run = repository.get_current_run(session, run_id, token)
     submission.report = report
-    end_run(run, RunState.ENDED, End.OK, "The check ended.")
+    end_run(session, submission, run, RunState.ENDED, End.OK, "The check ended.")
     actor = f"run {run.number}"
     if error is None:
         transition(
@@ -270,12 +237,12 @@ def finish_solve(
     submission.result = result
     actor = f"run {run.number}"
     if result is not None:
-        end_run(run, RunState.ENDED, End.OK, "The run ended.")
+        end_run(session, submission, run, RunState.ENDED, End.OK, "The run ended.")
         cause = result.get("note") or "The run ended with a result."
         transition(session, submission, S.SUCCEEDED, actor=actor, cause=cause)
         return
     assert error is not None
-    end_run(run, RunState.ENDED, End.USER_ERROR, error["message"])
+    end_run(session, submission, run, RunState.ENDED, End.USER_ERROR, error["message"])
     state = S.REJECTED if error["family"] == "data" else S.FAILED
     transition(session, submission, state, actor=actor, cause=error["message"])
 
@@ -305,7 +272,14 @@ def lose_run(session: Session, submission: Submission, run: Run, end: End, messa
 
     Another one is due, unless the submission was canceled or the platform has failed too often.
     """
-    end_run(run, RunState.LOST if end is End.NODE_LOST else RunState.ENDED, end, message)
+    end_run(
+        session,
+        submission,
+        run,
+        RunState.LOST if end is End.NODE_LOST else RunState.ENDED,
+        end,
+        message,
+    )
     if submission.cancel_wanted:
         end_canceled(session, submission)
     elif repository.count_runs(session, submission.id, run.kind) > RETRIES:
@@ -326,7 +300,7 @@ def lose_run(session: Session, submission: Submission, run: Run, end: End, messa
 
 def stop_run(session: Session, submission: Submission, run: Run, end: End, message: str) -> None:
     """The run was stopped for going past a limit, so another one would end the same way."""
-    end_run(run, RunState.ENDED, end, message)
+    end_run(session, submission, run, RunState.ENDED, end, message)
     kind = BundleError if run.kind is RunKind.CHECK else SolutionError
     error = kind("run-stopped", message, hint="Try a smaller dataset or a lighter solution.")
     end_with_points(session, submission, run, describe_error(error))
@@ -380,8 +354,13 @@ def end_expired(session: Session, submission: Submission) -> None:
     )
 
 
-def end_run(run: Run, state: RunState, end: End, message: str) -> None:
+def end_run(
+    session: Session, submission: Submission, run: Run, state: RunState, end: End, message: str
+) -> None:
     """Record a run's outcome; from here on its token opens nothing."""
     run.state = state
     run.outcome = {"end": end.value, "message": message}
     run.ended_at = utc_now()
+    if run.started_at is not None and end not in RETRIED:
+        seconds = (run.ended_at - run.started_at).total_seconds()
+        fairness.charge(session, submission.account_id, seconds)

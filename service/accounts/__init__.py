@@ -1,0 +1,1 @@
+"""Accounts: who may do what, how much of it, and in which order."""
