@@ -2,6 +2,8 @@
 
     python -m autodl.ingest --dataset DIR --solution DIR --output DIR --budget S --construction S
 
+With ``--model DIR`` a saved model predicts once, and nothing is learnt.
+
 Runs in a child process, for the solution's code shares it. It talks through files only, so that
 nothing the solution prints can disturb it: ``start.txt``, ``NAME.predict_K`` and ``end.txt`` as in
 the contest, ``labelled/dataset.predict`` for the unlabelled rows, and ``ingestion.json`` with the
@@ -31,11 +33,12 @@ import numpy as np
 from autodl.bundle import find_bundle
 from autodl.dataset import Dataset, concatenate, open_subset
 from autodl.errors import AutoDLError, BundleError, SolutionError
+from autodl.model_api import SAVED, UNFINISHED
 from autodl.predictions import write_predictions
 from autodl.verdict import describe
 
 if TYPE_CHECKING:
-    from autodl.model_api import Model
+    from autodl.model_api import Model, Predictor
 
 # Bound before any foreign code runs, which could replace the names in `time`.
 _monotonic, _epoch = time.monotonic, time.time
@@ -183,11 +186,11 @@ class _TooLong(BaseException):
     """Raised by the alarm; not an Exception, so that foreign handlers let it pass."""
 
 
-def construct(solution: Path, task: Task, allowance_seconds: float) -> Model:
-    """Import the solution and make its Model within the construction allowance.
+@contextmanager
+def alarm(allowance_seconds: float) -> Iterator[None]:
+    """Raise SolutionError (``solution-construction-timeout``) when the body takes longer.
 
-    Raises SolutionError when it takes longer, raises, or lacks ``train`` or ``test``. The alarm
-    interrupts Python code only; the supervisor ends what native code holds up.
+    Interrupts Python code only; the supervisor ends what native code holds up.
     """
 
     def ring(_signal: int, _frame: FrameType | None) -> None:
@@ -196,8 +199,7 @@ def construct(solution: Path, task: Task, allowance_seconds: float) -> Model:
     signal.signal(signal.SIGALRM, ring)
     try:
         signal.setitimer(signal.ITIMER_REAL, allowance_seconds, 1.0)  # again if it is swallowed
-        with guest("Model(metadata)", "solution-construction"):
-            model = load_solution(solution)(task.train.get_metadata())
+        yield
     except SolutionError as error:
         if isinstance(error.__cause__, _TooLong):
             raise SolutionError(
@@ -208,6 +210,15 @@ def construct(solution: Path, task: Task, allowance_seconds: float) -> Model:
         raise
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
+
+
+def construct(solution: Path, task: Task, allowance_seconds: float) -> Model:
+    """Import the solution and make its Model within the construction allowance.
+
+    Raises SolutionError when it takes longer, raises, or lacks ``train`` or ``test``.
+    """
+    with alarm(allowance_seconds), guest("Model(metadata)", "solution-construction"):
+        model = load_solution(solution)(task.train.get_metadata())
     for method in ("train", "test"):
         if not callable(getattr(model, method, None)):
             raise SolutionError("solution-api", f"Model has no method {method}.")
@@ -216,18 +227,47 @@ def construct(solution: Path, task: Task, allowance_seconds: float) -> Model:
     return model
 
 
+def restore(solution: Path, folder: Path, allowance_seconds: float) -> Predictor:
+    """Import the solution and let it load a model that it has saved. Raises SolutionError."""
+    with alarm(allowance_seconds), guest("Model.load", "solution-construction"):
+        model = load_solution(solution)
+        if not callable(getattr(model, "load", None)):
+            raise SolutionError("solution-api", "Model has no method load.")
+        loaded: Predictor = model.load(folder)  # type: ignore[attr-defined]
+        return loaded
+
+
+def save(model: Model, output: Path) -> None:
+    """Let the solution write its model, where it can. The run has ended, whatever happens here."""
+    if not callable(getattr(model, "save", None)):
+        return
+    part = output / UNFINISHED
+    try:
+        part.mkdir()
+        with guest("Model.save", "solution-save"):
+            model.save(part)  # type: ignore[attr-defined]
+        part.rename(output / SAVED)
+    except (SolutionError, OSError) as error:
+        log(f"no model is kept: {error}")
+
+
 def drive(model: Model, task: Task, journal: Journal) -> None:
     """Call train and test in turn until the model is done or the budget has ended (3.3)."""
     while not _is_done(model):
         with guest("Model.train", "solution-train"):
             model.train(task.train, remaining_time_budget=journal.remaining_seconds)
-        with guest("Model.test", "solution-test"):
-            scores = model.test(task.test, remaining_time_budget=journal.remaining_seconds)
-        if scores is None:
+        if not predict(model, task, journal) or journal.remaining_seconds <= 0:
             return
-        journal.predict(_as_scores(scores, task.shape), task.test_rows)
-        if journal.remaining_seconds <= 0:
-            return
+
+
+def predict(model: Predictor, task: Task, journal: Journal) -> bool:
+    """Call test once; False when it returns None, which ends the run."""
+    with guest("Model.test", "solution-test"):
+        scores = model.test(task.test, remaining_time_budget=journal.remaining_seconds)
+    if scores is None:
+        return False
+    journal.predict(_as_scores(scores, task.shape), task.test_rows)
+    return True
 
 
 def _is_done(model: Model) -> bool:
@@ -248,35 +288,39 @@ def _as_scores(scores: Any, shape: tuple[int, int]) -> np.ndarray[Any, Any]:
     )
 
 
-def ingest(
-    dataset: Path,
-    solution: Path,
-    output: Path,
-    budget_seconds: float,
-    construction_seconds: float,
-    confinement: Mapping[str, str],
-) -> None:
+def ingest(options: argparse.Namespace) -> None:
     """Run one ingestion to its end; what fails is told in ``ingestion.json`` (formats 3.4)."""
+    output = options.output.absolute()
     output.mkdir(parents=True, exist_ok=True)
-    notes: dict[str, Any] = {"confinement": confinement}
+    notes: dict[str, Any] = {"confinement": options.confinement}
     try:
-        task = open_task(dataset)
+        task = open_task(options.dataset.absolute())
     except BundleError as error:
-        Journal(output, dataset.name, budget_seconds).end(error, notes)
+        Journal(output, options.dataset.name, options.budget).end(error, notes)
         return
-    journal = Journal(output, task.name, budget_seconds)
+    journal = Journal(output, task.name, options.budget)
     failure: AutoDLError | None = None
+    learner: Model | None = None
     try:
+        solution, allowance = options.solution.absolute(), options.construction
         try:
-            model = construct(solution, task, construction_seconds)
+            if options.model is None:
+                learner = construct(solution, task, allowance)
+            else:
+                loaded = restore(solution, options.model.absolute(), allowance)
         finally:  # the contest's programs wait for the start even where there is no model
             notes["construction_seconds"] = journal.seconds
             journal.start()
-        drive(model, task, journal)
+        if learner is None:
+            predict(loaded, task, journal)
+        else:
+            drive(learner, task, journal)
     except (BundleError, SolutionError) as error:
         failure = error
         log(f"ingestion ends: {error}")
     journal.end(failure, notes)
+    if learner is not None and journal.predictions:
+        save(learner, output)
 
 
 def log(message: str) -> None:
@@ -293,15 +337,8 @@ def main() -> None:
     parser.add_argument("--budget", type=float, default=1200.0)
     parser.add_argument("--construction", type=float, default=1200.0)
     parser.add_argument("--confinement", type=json.loads, default={}, help="what holds this run")
-    options = parser.parse_args()
-    ingest(
-        options.dataset.absolute(),
-        options.solution.absolute(),
-        options.output.absolute(),
-        options.budget,
-        options.construction,
-        options.confinement,
-    )
+    parser.add_argument("--model", type=Path, help="a saved model, to predict with")
+    ingest(parser.parse_args())
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(0)

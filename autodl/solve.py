@@ -18,12 +18,12 @@ from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
-from autodl import confine
+from autodl import confine, exported
 from autodl.errors import AutoDLError
 from autodl.predictions import read_start
 from autodl.processes import BoundedLog, ProcessTree
 from autodl.untrusted import remove_tree, takes_more, write_over
-from autodl.verdict import DEFAULT_LIMITS, MAX_FILES, End, Evidence, describe, judge
+from autodl.verdict import DEFAULT_LIMITS, MAX_FILES, End, Evidence, describe, judge, read_reason
 from autodl.verdict import Limits as Limits
 
 POLL_SECONDS = 0.05
@@ -31,6 +31,7 @@ MEASURE_SECONDS = 0.25
 DISK_SECONDS = 1.0
 GRACE_SECONDS = 2.0  # between TERM and KILL
 JOIN_SECONDS = 5.0  # for a measurement under way
+SAVE_SECONDS = 60.0  # for Model.save, after the end of the ingestion
 ALARM_SECONDS = 5.0  # what ingestion's own alarm gets before we end a construction
 SOLVE_NAME, LOG_NAME, SCRATCH_NAME = "solve.json", "log.txt", "scratch"
 
@@ -40,7 +41,8 @@ class Outcome:
     """How an ingestion ended: ``error`` is None when it ended by itself or by the budget.
 
     ``exit_code`` is negative for a signal, None if killing did not help; seconds count from the
-    ingestion's start; ``confinement`` says what held ``files`` and ``network``.
+    ingestion's start; ``model`` says why no model was kept, None if one was; ``confinement`` what
+    held ``files`` and ``network``.
     """
 
     end: End
@@ -51,6 +53,7 @@ class Outcome:
     first_prediction_seconds: float | None
     predictions: int
     peak_rss_bytes: int
+    model: str | None = None
     confinement: dict[str, str] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
@@ -73,13 +76,49 @@ def solve(
 
     ``public`` is a bundle without test labels, ``gpu`` what CUDA_VISIBLE_DEVICES is to say. The
     budget counts from ``start.txt``; TERM goes out when it ends, KILL after two seconds, and what
-    was completed before counts. Writes the log, and last ``solve.json``, into ``output``.
+    was completed before counts. A model that the solution saves after its end is sealed. Writes
+    the log, and last ``solve.json``, into ``output``.
     """
+    clocks = (budget_seconds, construction_seconds)
+    outcome = _ingest(public, solution, output, clocks, gpu, limits)
+    missing = exported.seal(output, public, solution, limits.model_bytes)
+    outcome = replace(outcome, model=missing)
+    write_over(output / SOLVE_NAME, json.dumps(outcome.to_json()).encode() + b"\n")
+    return outcome
+
+
+def predict(
+    public: Path,
+    solution: Path,
+    model: Path,
+    output: Path,
+    *,
+    limit_seconds: float,
+    gpu: str | None = None,
+) -> Outcome:
+    """Let a solution load the model that it has saved and predict once, confined as in a run.
+
+    Writes ``NAME.predict_0``, and ``labelled/dataset.predict`` where there is an unlabelled part.
+    """
+    clocks = (limit_seconds, limit_seconds)
+    return _ingest(public, solution, output, clocks, gpu, DEFAULT_LIMITS, model)
+
+
+def _ingest(
+    public: Path,
+    solution: Path,
+    output: Path,
+    clocks: tuple[float, float],
+    gpu: str | None,
+    limits: Limits,
+    model: Path | None = None,
+) -> Outcome:
+    """Run ``autodl.ingest`` to its end; ``clocks`` are those of the budget and of construction."""
     output.mkdir(parents=True, exist_ok=True)
-    supervisor = _Supervisor(output, budget_seconds, construction_seconds, limits)
+    supervisor = _Supervisor(output, *clocks, limits)
     with _scratch(output) as scratch:
         plan = confine.make_plan(
-            read=(public, solution),
+            read=(public, solution, *((model,) if model else ())),
             write=(output,),
             file_bytes=limits.disk_bytes,
             with_gpu=gpu is not None,
@@ -87,14 +126,13 @@ def solve(
         command = [sys.executable, "-P", "-m", "autodl.ingest"]
         command += ["--dataset", str(public.absolute())]
         command += ["--solution", str(_private_view(solution, scratch))]
-        command += ["--output", str(output.absolute()), "--budget", str(budget_seconds)]
-        command += ["--construction", str(construction_seconds)]
+        command += ["--output", str(output.absolute()), "--budget", str(clocks[0])]
+        command += ["--construction", str(clocks[1])]
         command += ["--confinement", json.dumps(plan.strength.to_json())]
+        command += ["--model", str(model.absolute())] if model else []
         environment = _environment(scratch, gpu)
         outcome = supervisor.supervise(plan.command(command), environment, scratch)
-    outcome = replace(outcome, confinement=plan.strength.to_json())
-    write_over(output / SOLVE_NAME, json.dumps(outcome.to_json()).encode() + b"\n")
-    return outcome
+    return replace(outcome, confinement=plan.strength.to_json())
 
 
 @contextmanager
@@ -190,6 +228,7 @@ class _Supervisor:
         self._launched = 0.0
         self._not_started = 0.0  # when we last looked and saw no start
         self._started: float | None = None
+        self._ended: float | None = None  # when ingestion said so; then it may save its model
 
     def supervise(self, command: list[str], env: dict[str, str], cwd: Path) -> Outcome:
         """Run the command to its end, or to ours."""
@@ -216,6 +255,7 @@ class _Supervisor:
         while self._tree.root.poll() is None:
             now = time.monotonic()
             self._look_for_start(now)
+            self._look_for_end(now)
             if (breach := self._time_over(now) or self._meter.breach) is not None:
                 return breach
             time.sleep(POLL_SECONDS)
@@ -227,13 +267,26 @@ class _Supervisor:
         elif self._started is None:
             self._not_started = now
 
+    def _look_for_end(self, now: float) -> None:
+        ended = self._ended is None and (self._output / "end.txt").exists()
+        if ended and read_reason(self._output) is not None:
+            self._ended = now
+            if self._started == now:  # it came and went between two looks
+                self._started = self._not_started
+
     def _time_over(self, now: float) -> End | None:
+        if self._ended is not None:
+            return "timeout" if now >= self._ended + SAVE_SECONDS else None
         if self._started is not None:
             return "timeout" if now >= self._started + self._budget_seconds else None
         allowed = self._construction_seconds + ALARM_SECONDS
         return "construction_timeout" if now >= self._launched + allowed else None
 
     def _outcome(self, breach: End | None, exit_code: int | None, ended: float) -> Outcome:
+        self._look_for_end(ended)
+        if self._ended is not None and exit_code is not None:
+            # What happens while a model is saved is no matter of the run's.
+            breach, exit_code, ended = None, 0, self._ended
         evidence = Evidence(breach, exit_code, self._meter.peak_bytes, self._limits)
         end, error = judge(evidence, self._output)
         start = read_start(self._output / "start.txt")

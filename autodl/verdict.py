@@ -53,6 +53,7 @@ class Limits:
     processes: int = 512
     threads: int = 8192
     log_bytes: int = 4 << 20
+    model_bytes: int = 1 << 30
 
 
 DEFAULT_LIMITS = Limits()
@@ -105,7 +106,7 @@ def judge(evidence: Evidence, output: Path) -> tuple[End, AutoDLError | None]:
             f"the solution's process died of {name}.",
             hint="Native code failed; the last lines of the log may name it.",
         )
-    reason = _read_reason(output)
+    reason = read_reason(output)
     if reason is None:
         return "solution_error", SolutionError(
             "solution-exited",
@@ -160,21 +161,23 @@ def _explain_breach(evidence: Evidence) -> AutoDLError | None:
 
 
 @dataclass(frozen=True)
-class _Reason:
+class Reason:
+    """What ingestion said of its end; ``error`` is None after a good one."""
+
     error: AutoDLError | None
 
 
-def _read_reason(output: Path) -> _Reason | None:
+def read_reason(output: Path) -> Reason | None:
     """Read ``ingestion.json``, which the solution's process wrote: nothing in it is trusted."""
     try:
         with open_plain(output / "ingestion.json") as file:
             error: dict[str, Any] | None = json.loads(file.read(MAX_REASON_BYTES))["error"]
         if error is None:
-            return _Reason(None)
+            return Reason(None)
         code, message, hint = (str(error[key])[:1000] for key in ("code", "message", "hint"))
         family = BundleError if error["family"] == "data" else SolutionError
     except (OSError, ValueError, TypeError, KeyError, RecursionError):
         return None
     if not re.fullmatch(r"[a-z0-9]+(-[a-z0-9]+)+", code):
         return None
-    return _Reason(family(code, message, hint=hint))
+    return Reason(family(code, message, hint=hint))

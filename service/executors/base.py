@@ -14,6 +14,8 @@ from typing import Protocol
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from autodl.solve import SAVE_SECONDS
+
 
 class RunKind(StrEnum):
     """What a run does with the bundle."""
@@ -48,7 +50,7 @@ class SolveSpec(Frozen):
     @property
     def limit_seconds(self) -> float:
         """The longest time a solving run may take by its own clock."""
-        return self.construction_seconds + self.budget_seconds
+        return self.construction_seconds + self.budget_seconds + SAVE_SECONDS
 
 
 class PublishSpec(Frozen):
