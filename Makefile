@@ -51,7 +51,7 @@ $(VENV)/.dev: requirements-dev.lock $(VENV)/.run
 
 LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header \
 	--no-annotate --no-emit-index-url pyproject.toml --extra service --extra postgresql --extra s3 --extra solution \
-	--extra media --extra weights --group weights
+	--extra media --extra labels --extra weights --group weights
 lock: | $(BIN)/uv  ## pin the newest packages that pyproject.toml allows
 	$(LOCK) -o requirements.lock
 	$(LOCK) --group dev -c requirements.lock -o requirements-dev.lock
