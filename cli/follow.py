@@ -11,7 +11,7 @@ from rich.markup import escape
 
 if TYPE_CHECKING:
     from client import Client, Event, Submission
-    from client.client import Progress
+    from client.transfer import Progress
 
 STYLES = {"succeeded": "green", "rejected": "red", "failed": "red"}
 

@@ -5,11 +5,15 @@ from client import Client
 
 with Client("http://127.0.0.1:8000", token) as service:
     submission = service.submit(Path("bundle.zip"), budget_seconds=60)
+    submission.show()  # draws the live curve in a notebook
     for event in service.events(submission.id):
         print(event.kind, event.data)
     service.download(submission.id, "predictions.csv", Path("predictions.csv"))
+
+``AsyncClient`` has the same methods as coroutines.
 """
 
+from client.aio import AsyncClient
 from client.client import DEFAULT_URL, Client
 from client.errors import (
     AuthenticationError,
@@ -18,16 +22,18 @@ from client.errors import (
     ServiceError,
     TransientError,
 )
-from client.records import Event, Failure, Page, Point, Result, Submission
+from client.records import Event, Failure, Page, Point, Quota, Result, Submission
 
 __all__ = [
     "DEFAULT_URL",
+    "AsyncClient",
     "AuthenticationError",
     "Client",
     "Event",
     "Failure",
     "Page",
     "Point",
+    "Quota",
     "QuotaError",
     "RefusedError",
     "Result",

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from datetime import datetime
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from autodl.errors import UsageError
+
+if TYPE_CHECKING:
+    from client.client import Client
 
 Json = dict[str, Any]
 T = TypeVar("T")
@@ -74,6 +79,22 @@ class Submission:
     result: Result | None
     error: Failure | None
     raw: Json
+    service: Client | None = field(default=None, repr=False, compare=False)
+
+    def show(self) -> Submission:
+        """Draw the learning curve live in a notebook, to the end; the submission as it then is.
+
+        Outside of a notebook it is told in lines. For submissions that a ``Client`` gave.
+        """
+        from client.notebook import show
+
+        if self.service is None:
+            raise UsageError(
+                "submission-unbound",
+                "This submission was not given by a Client.",
+                hint="Get it anew: Client(...).get(submission.id).show()",
+            )
+        return show(self.service, self.id)
 
     @classmethod
     def from_json(cls, value: Json) -> Submission:
@@ -88,6 +109,18 @@ class Submission:
             "raw": value,
         }
         return _pick(cls, {**value, **times, **parts})
+
+
+@dataclass(frozen=True)
+class Quota:
+    """What an account may use and has used; ``raw`` is all that the service says of it."""
+
+    raw: Json
+
+    @classmethod
+    def from_json(cls, value: Json) -> Quota:
+        """From the API's JSON."""
+        return cls(value)
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 import client
 from autodl.errors import UsageError
 from cli.main import app
-from tests.unit.client.test_client import DONE, POINT, SUBMISSION, Stream, event
+from tests.unit.client.played import DONE, POINT, SUBMISSION, Stream, event
 
 REJECTED = {
     **DONE,
