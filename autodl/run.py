@@ -9,7 +9,6 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Literal
 
@@ -30,7 +29,7 @@ from autodl.score import (
     warn_refused,
     write_scores,
 )
-from autodl.solve import Outcome, solve
+from autodl.solve import NO_EQUIPMENT, Equipment, Outcome, solve
 from autodl.untrusted import copy_over, copy_plain, remove_tree, write_over
 from autodl.verdict import DEFAULT_LIMITS, Limits
 
@@ -76,18 +75,6 @@ class RunResult:
         }
 
 
-def find_winner_solution() -> Path:
-    """Return the folder of the solution that comes with this project, without importing it."""
-    spec = find_spec("winner_solution")
-    if spec is None or spec.origin is None:
-        raise UsageError(
-            "solution-not-installed",
-            "the winning solution is not installed.",
-            hint="Say which one to run with --solution DIR.",
-        )
-    return Path(spec.origin).parent
-
-
 def run(
     source: Path,
     solution: Path,
@@ -95,7 +82,7 @@ def run(
     out: Path | None = None,
     on_point: Callable[[Point], None] | None = None,
     *,
-    gpu: str | None = None,
+    equipment: Equipment = NO_EQUIPMENT,
     limits: Limits = DEFAULT_LIMITS,
 ) -> RunResult:
     """Check a bundle, let a solution learn it within the budget, and score it as it goes.
@@ -107,7 +94,7 @@ def run(
     ``rejected``, never an exception; UsageError is raised for paths that cannot be used.
     """
     _require_usable(source, solution, out)
-    with _workspace() as work:
+    with workspace() as work:
         curve = LearningCurve(budget_seconds)
         report, bundle = _check(source, work / "bundle")
         if bundle is None:
@@ -126,7 +113,7 @@ def run(
                     solution,
                     output,
                     budget_seconds=budget_seconds,
-                    gpu=gpu,
+                    equipment=equipment,
                     limits=limits,
                 )
             finally:
@@ -142,7 +129,7 @@ def run(
 
 
 @contextmanager
-def _workspace() -> Iterator[Path]:
+def workspace() -> Iterator[Path]:
     """A folder that only this user can enter, and that is gone afterwards, whatever is in it."""
     folder = Path(tempfile.mkdtemp(prefix="autodl-"))
     try:

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from autodl import confine, exported
-from autodl.errors import AutoDLError
+from autodl.errors import AutoDLError, UsageError
 from autodl.predictions import read_start
 from autodl.processes import BoundedLog, ProcessTree
 from autodl.untrusted import remove_tree, takes_more, write_over
@@ -33,7 +33,42 @@ GRACE_SECONDS = 2.0  # between TERM and KILL
 JOIN_SECONDS = 5.0  # for a measurement under way
 SAVE_SECONDS = 60.0  # for Model.save, after the end of the ingestion
 ALARM_SECONDS = 5.0  # what ingestion's own alarm gets before we end a construction
+NO_WEIGHTS = "none"
 SOLVE_NAME, LOG_NAME, SCRATCH_NAME = "solve.json", "log.txt", "scratch"
+
+
+@dataclass(frozen=True)
+class Equipment:
+    """What the operator gives a solution beside time and memory.
+
+    ``gpu`` is what CUDA_VISIBLE_DEVICES is to say; ``weights`` a folder of pretrained weights that
+    it may read, or ``none`` if it is to use none at all (AUTODL_WEIGHTS, docs/weights.md).
+    """
+
+    gpu: str | None = None
+    weights: str | None = None
+
+    @classmethod
+    def of(cls, gpu: str | None, weights: str | None) -> Equipment:
+        """From what an operator says. UsageError (``path-missing``) where no such folder is."""
+        if weights in (None, "", NO_WEIGHTS):
+            return cls(gpu, weights or None)
+        folder = Path(str(weights)).expanduser().absolute()
+        if not folder.is_dir():
+            raise UsageError(
+                "path-missing",
+                f"there is no folder {folder}.",
+                hint="Pretrained weights are a folder with weights.json, or `none`.",
+            )
+        return cls(gpu, str(folder))
+
+    @property
+    def folders(self) -> tuple[Path, ...]:
+        """What it may read."""
+        return () if self.weights in (None, NO_WEIGHTS) else (Path(self.weights or ""),)
+
+
+NO_EQUIPMENT = Equipment()
 
 
 @dataclass(frozen=True)
@@ -69,18 +104,18 @@ def solve(
     *,
     budget_seconds: float,
     construction_seconds: float = 1200.0,
-    gpu: str | None = None,
+    equipment: Equipment = NO_EQUIPMENT,
     limits: Limits = DEFAULT_LIMITS,
 ) -> Outcome:
     """Ingest in a confined child process, and end all of its tree when its time is over.
 
-    ``public`` is a bundle without test labels, ``gpu`` what CUDA_VISIBLE_DEVICES is to say. The
-    budget counts from ``start.txt``; TERM goes out when it ends, KILL after two seconds, and what
-    was completed before counts. A model that the solution saves after its end is sealed. Writes
-    the log, and last ``solve.json``, into ``output``.
+    ``public`` is a bundle without test labels. The budget counts from ``start.txt``; TERM goes out
+    when it ends, KILL after two seconds, and what was completed before counts. A model that the
+    solution saves after its end is sealed. Writes the log, and last ``solve.json``, into
+    ``output``.
     """
     clocks = (budget_seconds, construction_seconds)
-    outcome = _ingest(public, solution, output, clocks, gpu, limits)
+    outcome = _ingest(public, solution, output, clocks, equipment, limits)
     missing = exported.seal(output, public, solution, limits.model_bytes)
     outcome = replace(outcome, model=missing)
     write_over(output / SOLVE_NAME, json.dumps(outcome.to_json()).encode() + b"\n")
@@ -94,14 +129,14 @@ def predict(
     output: Path,
     *,
     limit_seconds: float,
-    gpu: str | None = None,
+    equipment: Equipment = NO_EQUIPMENT,
 ) -> Outcome:
     """Let a solution load the model that it has saved and predict once, confined as in a run.
 
     Writes ``NAME.predict_0``, and ``labelled/dataset.predict`` where there is an unlabelled part.
     """
     clocks = (limit_seconds, limit_seconds)
-    return _ingest(public, solution, output, clocks, gpu, DEFAULT_LIMITS, model)
+    return _ingest(public, solution, output, clocks, equipment, DEFAULT_LIMITS, model)
 
 
 def _ingest(
@@ -109,7 +144,7 @@ def _ingest(
     solution: Path,
     output: Path,
     clocks: tuple[float, float],
-    gpu: str | None,
+    equipment: Equipment,
     limits: Limits,
     model: Path | None = None,
 ) -> Outcome:
@@ -118,10 +153,10 @@ def _ingest(
     supervisor = _Supervisor(output, *clocks, limits)
     with _scratch(output) as scratch:
         plan = confine.make_plan(
-            read=(public, solution, *((model,) if model else ())),
+            read=(public, solution, *equipment.folders, *((model,) if model else ())),
             write=(output,),
             file_bytes=limits.disk_bytes,
-            with_gpu=gpu is not None,
+            with_gpu=equipment.gpu is not None,
         )
         command = [sys.executable, "-P", "-m", "autodl.ingest"]
         command += ["--dataset", str(public.absolute())]
@@ -130,7 +165,7 @@ def _ingest(
         command += ["--construction", str(clocks[1])]
         command += ["--confinement", json.dumps(plan.strength.to_json())]
         command += ["--model", str(model.absolute())] if model else []
-        environment = _environment(scratch, gpu)
+        environment = _environment(scratch, equipment)
         outcome = supervisor.supervise(plan.command(command), environment, scratch)
     return replace(outcome, confinement=plan.strength.to_json())
 
@@ -155,16 +190,17 @@ def _private_view(solution: Path, scratch: Path) -> Path:
     return link
 
 
-def _environment(scratch: Path, gpu: str | None) -> dict[str, str]:
+def _environment(scratch: Path, equipment: Equipment) -> dict[str, str]:
     """Nothing of ours is inherited: no token, no address, no path."""
-    return {
+    weights = {} if equipment.weights is None else {"AUTODL_WEIGHTS": equipment.weights}
+    return weights | {
         "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.defpath]),
         "HOME": str(scratch),
         "USER": "solution",
         "TMPDIR": str(scratch),
         "LANG": "C.UTF-8",
         "PYTHONUNBUFFERED": "1",
-        "CUDA_VISIBLE_DEVICES": gpu or "",
+        "CUDA_VISIBLE_DEVICES": equipment.gpu or "",
     }
 
 

@@ -24,6 +24,10 @@ EXIT_CODES = {"succeeded": 0, "rejected": 3, "failed": 7}
 SHOWN_FINDINGS = 10
 SEVERITY_STYLES = {"error": "red", "warning": "yellow", "note": "dim"}
 
+Weights = Annotated[
+    str | None,
+    typer.Option(help="A folder of pretrained weights for the solution; `none` turns all off."),
+]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")]
 
 
@@ -46,20 +50,25 @@ def run(
     bundle: Annotated[Path, typer.Argument(help="A bundle: its folder or its zip.")],
     budget: Annotated[float, typer.Option(help="Seconds for the solution.", min=0.1)] = 1200.0,
     solution: Annotated[
-        Path | None, typer.Option(help="A folder with model.py.  [default: the winning solution]")
-    ] = None,
+        str,
+        typer.Option(
+            help="winner, constant, linear, resnet50v2, pretrained, or a folder with model.py."
+        ),
+    ] = "winner",
     out: Annotated[
         Path | None, typer.Option(help="An empty folder for predictions, curve, scores and log.")
     ] = None,
     gpu: Annotated[str | None, typer.Option(help="Which GPU to use, as CUDA numbers them.")] = None,
+    weights: Weights = None,
     memory_gib: Annotated[float | None, typer.Option(help="Limit of memory in GiB.")] = None,
     as_json: Json = False,
 ) -> None:
     """Check a bundle, let a solution learn it, and score it as it goes."""
     from rich.console import Console
 
-    from autodl.run import find_winner_solution
     from autodl.run import run as run_bundle
+    from autodl.solutions import resolve
+    from autodl.solve import Equipment
     from autodl.verdict import Limits
     from cli.follow import talk
     from cli.metrics import print_metrics
@@ -70,11 +79,11 @@ def run(
     limits = Limits(memory_bytes=None if memory_gib is None else int(memory_gib * (1 << 30)))
     result = run_bundle(
         bundle,
-        solution or find_winner_solution(),
+        resolve(solution),
         budget,
         out,
         lambda point: _tell_point(point, console),
-        gpu=gpu,
+        equipment=Equipment.of(gpu, weights),
         limits=limits,
     )
     _tell_end(result, console)

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from autodl import confine
 from autodl.errors import PlatformError
-from autodl.solve import Limits
+from autodl.solve import Equipment, Limits
 from autodl.solve import solve as run_solution
 from service.worker.program import Json, Task, run_program
 
@@ -31,6 +31,7 @@ class SolveTask(Task):
     budget_seconds: float
     construction_seconds: float
     gpu: str | None
+    weights: str | None = None
 
 
 def solve(task: SolveTask) -> Json | None:
@@ -45,7 +46,7 @@ def solve(task: SolveTask) -> Json | None:
         task.output,
         budget_seconds=task.budget_seconds,
         construction_seconds=task.construction_seconds,
-        gpu=task.gpu,
+        equipment=Equipment(task.gpu, task.weights),
         limits=Limits(log_bytes=LOG_BYTES),
     )
     return outcome.to_json()

@@ -17,7 +17,8 @@ import cli.run
 from autodl.bundle import sha256_file
 from autodl.errors import UsageError
 from autodl.manifest import describe_solution
-from autodl.run import find_winner_solution, run
+from autodl.run import run
+from autodl.solutions import resolve
 from autodl.score import Point
 
 BUDGET = 2.0
@@ -154,12 +155,10 @@ def test_paths_that_cannot_be_used_are_refused(tiny_bundle, guests, tmp_path) ->
 
 
 def test_the_winning_solution_is_found_without_importing_it() -> None:
-    code = (
-        "import sys, autodl.run as r; print(r.find_winner_solution()); print(sorted(sys.modules))"
-    )
+    code = "import sys, autodl.solutions as s; print(s.resolve(None)); print(sorted(sys.modules))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     folder, modules = done.stdout.splitlines()
-    assert Path(folder) == find_winner_solution()
+    assert Path(folder) == resolve(None)
     assert "'winner_solution'" not in modules
 
 

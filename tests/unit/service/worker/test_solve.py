@@ -22,6 +22,7 @@ def task(tiny_bundle, tmp_path) -> SolveTask:
         budget_seconds=1,
         construction_seconds=1,
         gpu=None,
+        weights=None,
     )
 
 

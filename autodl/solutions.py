@@ -1,0 +1,41 @@
+"""The solutions that come with this project, by name; nothing of them is imported."""
+
+from __future__ import annotations
+
+from importlib.util import find_spec
+from pathlib import Path
+
+from autodl.errors import UsageError
+
+WINNER = "winner"
+BUNDLED = {  # name: package, and the folder in it
+    WINNER: ("winner_solution", ""),
+    "constant": ("baselines", "constant"),
+    "linear": ("baselines", "linear"),
+    "resnet50v2": ("baselines", "resnet50v2"),
+    "pretrained": ("baselines", "pretrained"),
+}
+
+
+def find_bundled(name: str) -> Path | None:
+    """The folder of the solution of that name; None where it is not installed or not ours."""
+    package, folder = BUNDLED.get(name, ("", ""))
+    spec = find_spec(package) if package else None
+    places = list(spec.submodule_search_locations or ()) if spec else []
+    return Path(places[0]) / folder if places else None
+
+
+def resolve(given: str | None) -> Path:
+    """The folder of a solution given by its name or its path; the winner's for None.
+
+    Raises UsageError (``solution-unknown``).
+    """
+    if (folder := find_bundled(given or WINNER)) is not None:
+        return folder
+    if given is not None and Path(given).is_dir():
+        return Path(given)
+    raise UsageError(
+        "solution-unknown",
+        f"There is no solution {given or WINNER!r}.",
+        hint=f"Give a folder with model.py, or one of {', '.join(BUNDLED)}.",
+    )
