@@ -12,6 +12,7 @@ import pytest
 from autodl.metadata import DataSpecification, Format, MatrixSpec, write_metadata
 from autodl.records import Example, RecordWriter, encode_example
 from tests.postgresql import Cluster
+from tests.s3 import Server
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -50,6 +51,15 @@ def database_url(request: pytest.FixtureRequest) -> str:
         return ""
     cluster: Cluster = request.getfixturevalue("postgresql")
     return cluster.create()
+
+
+@pytest.fixture(scope="session")
+def s3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A running S3 server."""
+    server = Server(tmp_path_factory.mktemp("s3"))
+    server.start()
+    yield server
+    server.kill()
 
 
 @pytest.fixture

@@ -16,12 +16,19 @@ from service.storage.files import FileStorage as FileStorage
 
 
 def open_storage(url: str) -> Storage:
-    """The store that ``url`` names: ``file:///folder``."""
+    """The store that ``url`` names: ``file:///folder``, or see ``service.storage.s3.open_s3``.
+
+    Raises ``UsageError`` (``storage-url-unknown``).
+    """
     parts = urlsplit(url)
+    if parts.scheme == "s3":
+        from service.storage.s3 import open_s3  # boto3 takes its time, and may not be there
+
+        return open_s3(parts)
     if parts.scheme != "file":
         raise UsageError(
             "storage-url-unknown",
             f"There is no store for {parts.scheme or 'a bare path'!r} URLs.",
-            hint="AUTODL_STORAGE takes file:///folder.",
+            hint="AUTODL_STORAGE takes file:///folder or s3://bucket/prefix.",
         )
     return FileStorage(Path(url2pathname(parts.path)))

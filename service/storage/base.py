@@ -7,7 +7,7 @@ A large one may come in parts, in the shape of S3's multipart upload, in any ord
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -30,7 +30,7 @@ class StoredObject:
 
 @dataclass(frozen=True)
 class Part:
-    """One part of an object; ``sha256`` in hexadecimal."""
+    """One part of an object; ``sha256`` in hexadecimal, empty where the store does not tell it."""
 
     number: int  #: from 1
     size_bytes: int
@@ -113,7 +113,10 @@ class Storage(Protocol):
         """Every key below ``prefix/``, sorted."""
 
     def list_folders(self, prefix: str) -> Sequence[str]:
-        """What follows ``prefix/`` in keys up to their next ``/``, each once, sorted."""
+        """What follows ``prefix/`` in keys up to their next ``/``, each once, sorted.
+
+        Some stores still name what has become empty.
+        """
 
     def delete(self, prefix: str) -> None:
         """Remove the object ``prefix`` and everything below ``prefix/``; absent is success."""
@@ -158,6 +161,15 @@ def check_key(key: str) -> str:
     if not KEY.fullmatch(key):
         raise PlatformError("object-key-invalid", f"{key!r} is not a storage key.")
     return key
+
+
+def read_chunks(source: Iterable[bytes] | BinaryIO) -> Iterator[bytes]:
+    """The bytes of either kind of source."""
+    if not hasattr(source, "read"):
+        yield from source
+        return
+    while chunk := source.read(CHUNK_BYTES):
+        yield chunk
 
 
 def too_large(max_bytes: int) -> UsageError:

@@ -11,18 +11,18 @@ import hashlib
 import os
 import shutil
 import tempfile
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import BinaryIO
 
 from service.storage.base import (
-    CHUNK_BYTES,
     Multipart,
     Part,
     SignedPart,
     StoredObject,
     check_key,
+    read_chunks,
     too_large,
 )
 from service.storage.parts import FilePartWriter, PartFolder, sync_folder, translated
@@ -49,7 +49,7 @@ class FileStorage:
             descriptor, name = tempfile.mkstemp(dir=self._aside)
             try:
                 with os.fdopen(descriptor, "wb") as file:
-                    for chunk in _read_chunks(chunks):
+                    for chunk in read_chunks(chunks):
                         size += len(chunk)
                         if max_bytes is not None and size > max_bytes:
                             raise too_large(max_bytes)
@@ -155,11 +155,3 @@ class FileStorage:
 
     def _folder(self, key: str) -> PartFolder:
         return PartFolder(self._parts / check_key(key).replace("/", "%"))  # no key has a %
-
-
-def _read_chunks(source: Iterable[bytes] | BinaryIO) -> Iterator[bytes]:
-    if not hasattr(source, "read"):
-        yield from source
-        return
-    while chunk := source.read(CHUNK_BYTES):
-        yield chunk

@@ -73,13 +73,15 @@ class PartFolder:
     def move_to(self, target: Path) -> None:
         """Make the object of its parts; that it is there already is success."""
         target.parent.mkdir(parents=True, exist_ok=True)
-        if not self.path.is_dir() and target.is_file():
-            return
-        with self.locked():
-            if self.data.exists():
+        try:
+            with self.locked():
                 self.data.replace(target)
                 sync_folder(target.parent)
-            self.remove()
+                self.remove()
+        except FileNotFoundError:
+            if not target.is_file():
+                raise
+            self.remove()  # what a kill left after the rename
 
     def remove(self) -> None:
         """Whatever there is; absent is success."""
@@ -112,14 +114,7 @@ class FilePartWriter:
 
     def commit(self) -> None:
         """See ``PartWriter``."""
-        if self._size != self._part.size_bytes:
-            raise wrong_size(self._part)
-        if self._digest.hexdigest() != self._part.sha256:
-            raise UsageError(
-                "digest-mismatch",
-                f"The SHA-256 of part {self._part.number} is not the one it was announced with.",
-                hint="It was changed on the way: send it again.",
-            )
+        check_part(self._part, self._size, self._digest.hexdigest())
         with translated(self._folder.path.name):
             self._file.flush()
             self._folder.place(self._part, self._file.fileno(), self._offset)
@@ -127,6 +122,21 @@ class FilePartWriter:
     def close(self) -> None:
         """See ``PartWriter``."""
         self._file.close()
+
+
+def check_part(part: Part, size_bytes: int, sha256: str) -> None:
+    """Whether the bytes that came are those that were announced.
+
+    Raises ``UsageError`` (``part-size-wrong``, ``digest-mismatch``).
+    """
+    if size_bytes != part.size_bytes:
+        raise wrong_size(part)
+    if sha256 != part.sha256:
+        raise UsageError(
+            "digest-mismatch",
+            f"The SHA-256 of part {part.number} is not the one it was announced with.",
+            hint="It was changed on the way: send it again.",
+        )
 
 
 def wrong_size(part: Part) -> UsageError:

@@ -12,6 +12,8 @@ from pathlib import Path
 from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
+import httpx2
+
 from autodl.bundle import find_bundle, sha256_file, split_bundle, unpack_zip
 from autodl.errors import PlatformError
 from service.worker.program import Task, run_program
@@ -29,27 +31,60 @@ class StageTask(Task):
 
 def stage(task: StageTask) -> None:
     """Raises ``BundleError`` for an unusable archive, ``PlatformError`` for our faults."""
-    source = _verify(task)
-    if task.labels is None:
-        unpack_zip(source, task.bundle)
-        return
-    whole = task.bundle.with_name("unpacked")
+    source = _fetch(task)
+    _verify(task, source)
+    whole = task.bundle if task.labels is None else task.bundle.with_name("unpacked")
     unpack_zip(source, whole)
-    split_bundle(find_bundle(whole), task.bundle, task.labels)
-    shutil.rmtree(whole)  # the labels must not lie about
+    if source == _target(task):
+        source.unlink()
+    if task.labels is not None:
+        split_bundle(find_bundle(whole), task.bundle, task.labels)
+        shutil.rmtree(whole)  # the labels must not lie about
 
 
-def _verify(task: StageTask) -> Path:
-    source = Path(url2pathname(urlsplit(task.url).path))
+def _fetch(task: StageTask) -> Path:
+    """The stored bundle as a file here."""
+    url = urlsplit(task.url)
+    if url.scheme == "file":
+        return Path(url2pathname(url.path))
+    target = _target(task)
+    left = task.size_bytes
+    try:
+        with target.open("wb") as file, httpx2.stream("GET", task.url, timeout=60.0) as answer:
+            if answer.status_code in (403, 404):
+                raise _lost()
+            answer.raise_for_status()
+            for chunk in answer.iter_bytes():
+                left -= len(chunk)
+                if left < 0:
+                    break  # it is another one; no need to fill the disk with it
+                file.write(chunk)
+    except httpx2.HTTPError as error:
+        raise PlatformError(
+            "storage-unavailable",
+            f"The object store failed: {type(error).__name__}.",
+            hint="It is tried again; if it lasts, see the service's log.",
+        ) from error
+    return target
+
+
+def _target(task: StageTask) -> Path:
+    return task.bundle.with_name("bundle.zip")
+
+
+def _verify(task: StageTask, source: Path) -> None:
     if not source.is_file():
-        raise PlatformError("bundle-lost", "The stored bundle is gone.")
+        raise _lost()
     if source.stat().st_size != task.size_bytes or sha256_file(source) != task.sha256:
         raise PlatformError(
             "bundle-altered",
             "The stored bundle is not the one that was uploaded.",
             hint="Upload it again.",
         )
-    return source
+
+
+def _lost() -> PlatformError:
+    return PlatformError("bundle-lost", "The stored bundle is gone.")
 
 
 if __name__ == "__main__":

@@ -8,8 +8,37 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from autodl.errors import PlatformError, UsageError
-from service.storage import FileStorage, open_storage
+from service.storage import FileStorage, Part, Storage, open_storage
 from service.storage.base import KEY
+
+PART_BYTES = 5 * 1024 * 1024  # the least that S3 takes
+CONTENT = bytes(range(256)) * (2 * PART_BYTES // 256) + b"tail"
+
+
+@pytest.fixture(params=["files", "s3"])
+def storage(request, tmp_path) -> Storage:
+    if request.param == "files":
+        return FileStorage(tmp_path / "storage")
+    return open_storage(request.getfixturevalue("s3").create())
+
+
+@pytest.fixture
+def files(tmp_path) -> FileStorage:
+    return FileStorage(tmp_path / "storage")
+
+
+def cut(number: int) -> tuple[Part, bytes]:
+    data = CONTENT[(number - 1) * PART_BYTES : number * PART_BYTES]
+    return Part(number, len(data), hashlib.sha256(data).hexdigest()), data
+
+
+def write(storage: Storage, multipart, number: int) -> None:
+    part, data = cut(number)
+    writer = storage.write_part(multipart, part)
+    writer.write(data[:100])
+    writer.write(data[100:])
+    writer.commit()
+    writer.close()
 
 
 def files_below(storage: FileStorage) -> list[str]:
@@ -22,7 +51,7 @@ def test_an_object_comes_back_with_its_size_and_digest(storage, wrap) -> None:
     assert (stored.key, stored.size_bytes) == ("a/b.txt", 7)
     assert stored.sha256 == hashlib.sha256(b"content").hexdigest()
     assert storage.read("a/b.txt") == b"content"
-    assert storage.path("a/b.txt").read_bytes() == b"content"
+    assert storage.exists("a/b.txt")
 
 
 def test_storing_again_replaces_the_whole_object(storage) -> None:
@@ -35,7 +64,13 @@ def test_too_large_an_upload_is_refused_and_leaves_nothing(storage) -> None:
     with pytest.raises(UsageError) as caught:
         storage.put("a/b", iter([b"12345", b"67890"]), max_bytes=9)
     assert caught.value.code == "upload-too-large"
-    assert files_below(storage) == []
+    assert storage.list("a") == []
+
+
+def test_a_refused_object_leaves_no_file(files) -> None:
+    with pytest.raises(UsageError):
+        files.put("a/b", iter([b"12345", b"67890"]), max_bytes=9)
+    assert files_below(files) == []
 
 
 def test_a_source_that_breaks_off_leaves_the_old_object(storage) -> None:
@@ -48,7 +83,22 @@ def test_a_source_that_breaks_off_leaves_the_old_object(storage) -> None:
     with pytest.raises(PlatformError):
         storage.put("a", break_off())
     assert storage.read("a") == b"old"
-    assert files_below(storage) == ["a"]
+
+
+def test_a_large_object_comes_in_one_piece_or_not_at_all(storage) -> None:
+    def break_off():
+        yield CONTENT * 4
+        raise ConnectionResetError
+
+    with pytest.raises(PlatformError):
+        storage.put("a", break_off())
+    assert not storage.exists("a")
+    assert storage.list_multiparts() == []
+    stored = storage.put("a", [CONTENT, CONTENT])
+    assert stored.size_bytes == 2 * len(CONTENT)
+    with storage.open("a") as file:
+        assert file.read(300) == CONTENT[:300]
+        assert hashlib.sha256(CONTENT[:300] + file.read()).hexdigest() == stored.sha256
 
 
 def test_list_and_delete_work_on_whole_prefixes(storage) -> None:
@@ -58,7 +108,56 @@ def test_list_and_delete_work_on_whole_prefixes(storage) -> None:
     storage.delete("runs/1")
     storage.delete("runs/1")
     assert storage.list("runs") == ["runs/10/a"]
+    assert "10" in storage.list_folders("runs")
     assert not storage.exists("runs/1/a")
+
+
+def test_parts_come_in_any_order_and_again(storage) -> None:
+    multipart = storage.create_multipart("a/b", len(CONTENT), PART_BYTES)
+    for number in (3, 1, 3, 2):
+        write(storage, multipart, number)
+    there = storage.list_parts(multipart)
+    assert [(part.number, part.size_bytes) for part in there] == [
+        (1, PART_BYTES),
+        (2, PART_BYTES),
+        (3, 4),
+    ]
+    assert storage.list_multiparts() == [("a/b", multipart.id)]
+    assert not storage.exists("a/b")
+    storage.complete_multipart(multipart, there)
+    storage.complete_multipart(multipart, there)
+    assert storage.read("a/b") == CONTENT
+    assert storage.list_multiparts() == []
+
+
+@pytest.mark.parametrize(
+    ("data", "code"),
+    [(b"tai", "part-size-wrong"), (b"tails", "part-size-wrong"), (b"liat", "digest-mismatch")],
+)
+def test_a_part_that_is_not_the_announced_one_is_not_kept(storage, data, code) -> None:
+    multipart = storage.create_multipart("a", len(CONTENT), PART_BYTES)
+    writer = storage.write_part(multipart, cut(3)[0])
+
+    def send() -> None:
+        writer.write(data)
+        writer.commit()
+
+    with pytest.raises(UsageError) as caught:
+        send()
+    writer.close()
+    assert caught.value.code == code
+    assert storage.list_parts(multipart) == []
+
+
+def test_an_aborted_object_is_gone_with_its_parts(storage) -> None:
+    multipart = storage.create_multipart("a", len(CONTENT), PART_BYTES)
+    write(storage, multipart, 1)
+    for _ in range(2):
+        storage.abort_multipart("a", multipart.id)
+    assert storage.list_multiparts() == []
+    with pytest.raises(PlatformError) as caught:
+        storage.complete_multipart(multipart, [cut(1)[0]])
+    assert caught.value.code == "object-not-found"
 
 
 def test_what_is_not_there_is_said_to_be_missing(storage) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from autodl.errors import BundleError, PlatformError
+from service.storage import open_storage
 from service.worker.stage import StageTask, stage
 
 
@@ -70,3 +71,40 @@ def test_what_is_no_zip_is_the_users_fault(archive) -> None:
     archive.write_bytes(b"no zip")
     with pytest.raises(BundleError):
         stage(make_task(archive, "check"))
+
+
+@pytest.fixture
+def remote(s3, archive):
+    storage = open_storage(s3.create())
+    storage.put("uploads/x/bundle.zip", [archive.read_bytes()])
+    return storage
+
+
+def test_a_bundle_in_a_remote_store_is_fetched_and_not_kept(remote, archive) -> None:
+    task = make_task(archive, "solve", url=remote.url("uploads/x/bundle.zip"))
+    stage(task)
+    assert [p.name for p in task.labels.iterdir()] == ["toy.solution"]
+    assert sorted(p.name for p in archive.parent.glob("*.zip")) == ["a b.zip"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "code"),
+    [
+        ({"size_bytes": 3}, "bundle-altered"),
+        ({"sha256": "0" * 64}, "bundle-altered"),
+        ({"url": "http://127.0.0.1:9/x"}, "storage-unavailable"),
+    ],
+)
+def test_a_remote_bundle_that_cannot_be_had_is_our_fault(remote, archive, changes, code) -> None:
+    url = remote.url("uploads/x/bundle.zip")
+    with pytest.raises(PlatformError) as caught:
+        stage(make_task(archive, "check", **({"url": url} | changes)))
+    assert caught.value.code == code
+
+
+def test_a_remote_bundle_that_is_gone_is_our_fault(remote, archive) -> None:
+    url = remote.url("uploads/x/bundle.zip")
+    remote.delete("uploads/x")
+    with pytest.raises(PlatformError) as caught:
+        stage(make_task(archive, "check", url=url))
+    assert caught.value.code == "bundle-lost"

@@ -1,0 +1,104 @@
+"""What holders of signed URLs can do with a real S3 server, and what they cannot."""
+
+import hashlib
+from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
+
+import httpx2
+import pytest
+
+from autodl.errors import PlatformError, UsageError
+from service.storage import Part, Storage, open_storage
+
+PART_BYTES = 5 * 1024 * 1024
+DATA = b"the only part"
+PART = Part(1, len(DATA), hashlib.sha256(DATA).hexdigest())
+
+
+@pytest.fixture
+def storage(s3) -> Storage:
+    return open_storage(s3.create())
+
+
+@pytest.fixture
+def multipart(storage):
+    return storage.create_multipart("uploads/x/bundle.zip", len(DATA), PART_BYTES)
+
+
+def put(signed, data: bytes = DATA, **headers: str) -> int:
+    wanted = signed.headers | headers
+    return httpx2.put(signed.url, content=data, headers=wanted).status_code
+
+
+def without(url: str, name: str) -> str:
+    parts = urlsplit(url)
+    kept = [(key, value) for key, value in parse_qsl(parts.query) if key != name]
+    return urlunsplit(parts._replace(query=urlencode(kept)))
+
+
+def test_a_part_goes_straight_to_the_store(storage, multipart) -> None:
+    signed = storage.sign_part(multipart, PART, 60)
+    assert put(signed) == 200
+    storage.complete_multipart(multipart, storage.list_parts(multipart))
+    assert httpx2.get(storage.url("uploads/x/bundle.zip")).content == DATA
+
+
+def test_any_other_bytes_are_refused(storage, multipart) -> None:
+    signed = storage.sign_part(multipart, PART, 60)
+    assert put(signed, b"another part!") == 400
+    assert put(signed, DATA + b" and more") == 403
+    assert put(signed, DATA[:-1]) == 403
+    other = {"x-amz-checksum-sha256": "AAAA"}
+    assert put(signed, **other) in (400, 403)
+    assert storage.list_parts(multipart) == []
+
+
+def test_a_url_opens_what_it_was_made_for_and_no_more(storage, multipart) -> None:
+    storage.put("runs/1/labels.txt", [b"secret"])
+    signed = storage.sign_part(multipart, PART, 60)
+    assert httpx2.get(signed.url, headers=signed.headers).status_code == 403
+    second = signed.url.replace("partNumber=1", "partNumber=2")
+    assert httpx2.put(second, content=DATA, headers=signed.headers).status_code == 403
+    url = storage.url("uploads/x/bundle.zip")
+    assert httpx2.get(url.replace("uploads/x/bundle.zip", "runs/1/labels.txt")).status_code == 403
+    anonymous = urlunsplit(urlsplit(storage.url("runs/1/labels.txt"))._replace(query=""))
+    assert httpx2.get(anonymous).status_code == 403
+    assert httpx2.get(without(storage.url("runs/1/labels.txt"), "X-Amz-Signature")).is_error
+
+
+def test_an_expired_url_opens_nothing(storage, multipart) -> None:
+    signed = storage.sign_part(multipart, PART, 1)
+    aged = signed.url.replace("X-Amz-Expires=1", "X-Amz-Expires=0")
+    assert put(signed.__class__(aged, signed.headers)) in (400, 403)
+    assert storage.list_parts(multipart) == []
+
+
+def test_objects_can_be_encrypted_at_rest(s3) -> None:
+    url = s3.create()
+    storage = open_storage(f"{url}&encryption=AES256")
+    storage.put("a", [b"content"])
+    assert storage.read("a") == b"content"
+    bucket, prefix = storage.bucket, urlsplit(url).path.strip("/")
+    head = s3.client.head_object(Bucket=bucket, Key=f"{prefix}/a")
+    assert head["ServerSideEncryption"] == "AES256"
+
+
+def test_a_store_that_cannot_be_reached_is_our_fault() -> None:
+    storage = open_storage("s3://k:s@bucket?endpoint=http://127.0.0.1:9&region=us-east-1")
+    for act in (lambda: storage.read("a"), lambda: storage.put("a", [b"x"])):
+        with pytest.raises(PlatformError) as caught:
+            act()
+        assert caught.value.code == "storage-unavailable"
+
+
+def test_a_wrong_key_is_our_fault(s3) -> None:
+    storage = open_storage(s3.create().replace("test-key", "other-key"))
+    with pytest.raises(PlatformError) as caught:
+        storage.read("a")
+    assert caught.value.code == "storage-unavailable"
+
+
+@pytest.mark.parametrize("url", ["s3://", "s3:///prefix", "s3://bucket?colour=red"])
+def test_a_url_that_names_no_store_is_refused(url) -> None:
+    with pytest.raises(UsageError) as caught:
+        open_storage(url)
+    assert caught.value.code == "storage-url-unknown"
