@@ -34,6 +34,10 @@ class AutoDLError(Exception):
         self.record = record
         self.line = line
 
+    def __reduce__(self) -> tuple[type[AutoDLError], tuple[str, str], dict[str, object]]:
+        """So that it can be raised in one process and caught in another."""
+        return type(self), (self.code, self.message), self.__dict__
+
     @property
     def where(self) -> str:
         """The place as people write it: ``file, record 3`` or ``file:12``; empty if unknown."""

@@ -6,7 +6,7 @@ a million steps is one copy.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, MutableMapping, Sequence
+from collections.abc import Mapping, MutableMapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 
@@ -149,29 +149,6 @@ def encode_example(example: Example) -> bytes:
         )
         payload += _field(2, b"".join(entries))
     return payload
-
-
-def encode_rows(
-    values: Floats, labels: Sequence[tuple[int, ...]], first_id: int
-) -> Iterator[bytes]:
-    """``encode_example`` of a table's rows, an example each, of one step: made from few parts.
-
-    ``values`` float32 (rows, columns); ``labels`` the positive labels of each row, of score 1.
-    """
-    data, size = np.ascontiguousarray(values, "<f4").tobytes(), 4 * values.shape[1]
-    dense = _field(1, DENSE_KEY.encode()) + _field(2, _encode_dense(values[:1]))
-    before = _field(2, _field(1, dense))[:-size]
-    parts: dict[tuple[tuple[int, ...], int], tuple[bytes, bytes]] = {}
-    for row, index in enumerate(labels):
-        number = _varint(first_id + row)
-        key = index, len(number)
-        if key not in parts:
-            named = _encode_labels(index, np.ones(len(index), "<f4").tobytes())
-            head = _ID_HEADS[len(number)]
-            length = _varint(len(head) + len(number) + len(named))
-            parts[key] = b"\x0a" + length + head, named + before
-        start, end = parts[key]
-        yield start + number + end + data[row * size : (row + 1) * size]
 
 
 _UINT64 = (1 << 64) - 1

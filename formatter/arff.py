@@ -4,25 +4,28 @@ from __future__ import annotations
 
 import csv
 import re
+from collections.abc import Iterator
 from pathlib import Path
 
 import polars as pl
 
 from autodl.errors import BundleError
+from formatter.csvs import LINE
 
 _ATTRIBUTE = re.compile(r"""@attribute\s+('(?:[^'\\]|\\.)*'|"[^"]*"|\S+)\s+(.+)""", re.IGNORECASE)
 _MISSING = "?"
+csv.field_size_limit(1 << 30)  # a cell may be a whole document
+FRAME_ROWS = 4096
 
 
-def read_arff(path: Path) -> tuple[pl.DataFrame, list[int]]:
-    """All cells as text, ``?`` null, and the line (1-based) of each row.
+def read_arff(path: Path) -> Iterator[pl.DataFrame]:
+    """All cells as text, ``?`` null, with ``LINE``, some thousand rows at a time, or none once.
 
     Raises BundleError (``arff-malformed``).
     """
     names: list[str] = []
     kinds: list[str] = []
     rows: list[list[str | None]] = []
-    lines: list[int] = []
     in_data = False
     with path.open(encoding="utf-8", errors="replace") as file:
         for number, text in enumerate(file, 1):
@@ -30,8 +33,10 @@ def read_arff(path: Path) -> tuple[pl.DataFrame, list[int]]:
             if not text or text.startswith("%"):
                 continue
             if in_data:
-                rows.append(_read_row(text, kinds, path, number))
-                lines.append(number)
+                rows.append([*_read_row(text, kinds, path, number), str(number)])
+                if len(rows) == FRAME_ROWS:
+                    yield _frame(rows, names)
+                    rows = []
             elif text.lower().startswith("@data"):
                 in_data = True
             elif text.lower().startswith("@attribute"):
@@ -42,8 +47,12 @@ def read_arff(path: Path) -> tuple[pl.DataFrame, list[int]]:
                 kinds.append(match[2].strip())
     if not names or len(set(names)) < len(names):
         raise _malformed(path, None, "There are no attributes, or two of one name.")
-    columns = {name: [row[i] for row in rows] for i, name in enumerate(names)}
-    return pl.DataFrame(columns, schema=dict.fromkeys(names, pl.String)), lines
+    yield _frame(rows, names)
+
+
+def _frame(rows: list[list[str | None]], names: list[str]) -> pl.DataFrame:
+    schema = dict.fromkeys([*names, LINE], pl.String)
+    return pl.DataFrame(rows, schema, orient="row").with_columns(pl.col(LINE).cast(pl.Int64))
 
 
 def _read_row(text: str, kinds: list[str], path: Path, line: int) -> list[str | None]:
@@ -60,11 +69,14 @@ def _read_row(text: str, kinds: list[str], path: Path, line: int) -> list[str | 
 def _read_sparse(text: str, kinds: list[str], path: Path, line: int) -> list[str | None]:
     """What a sparse row leaves out is 0, or the first of an attribute's nominal values."""
     row: list[str | None] = [
-        _split(kind.strip("{} "))[0] if kind.startswith("{") else "0" for kind in kinds
+        next(iter(_split(kind.strip("{} "))), None) if kind.startswith("{") else "0"
+        for kind in kinds
     ]
     try:
         for cell in _split(text.strip("{} ")):
             index, _, value = cell.partition(" ")
+            if int(index) < 0:
+                raise ValueError
             row[int(index)] = None if value.strip() == _MISSING else _unquote(value.strip())
     except (ValueError, IndexError) as error:
         raise _malformed(path, line, "The sparse row is not {index value, ...}.") from error

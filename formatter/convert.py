@@ -8,25 +8,26 @@ from __future__ import annotations
 
 import gc
 import re
-import shutil
 import tempfile
-import zipfile
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+import numpy as np
+from numpy.typing import NDArray
+
 from autodl.bundle import UnpackLimits, unpack_zip
 from autodl.errors import BundleError, UsageError
-from formatter.layouts import SUBSETS, Plan, write_autospeech, write_tfrecord
-from formatter.readers import open_source
-from formatter.source import Options, Row, Source
+from formatter.detect import open_source
+from formatter.layouts import Plan, write_autospeech, write_tfrecord
+from formatter.sink import sink_for
+from formatter.source import SUBSETS, Options, Source, Subset, subset_code
 from formatter.split import order_for_training, split
 
 MAX_ZIP_ENTRIES = 1_000_000  # of the user's own zip, which no service has to bear
 PROGRESS_STEPS = 500
-ZIP_TIME = (1980, 1, 1, 0, 0, 0)  # the earliest a zip can hold: no clock in the bytes
 
 
 @dataclass(frozen=True)
@@ -65,33 +66,20 @@ def convert(
             f"{out} is already there.",
             hint="Remove it or choose another name: nothing is overwritten.",
         )
-    with _seldom_collecting(), _unpacked(source) as folder:
-        return _convert(folder, out, name, options, on_progress)
-
-
-def _convert(
-    source: Path,
-    out: Path | None,
-    name: str,
-    options: Options,
-    on_progress: Callable[[int, int], None] | None,
-) -> Summary:
-    opened = open_source(source, options)
-    if not opened.rows:
-        raise BundleError("source-empty", "The source has no examples.", file=source.name)
-    kept = any(row.subset == "test" for row in opened.rows)
-    rows = split(opened.rows, options.test, options.seed)
-    _require_learnable(opened, rows)
-    plan = _plan(opened, rows, name, options.seed, kept, on_progress)
-    with _aside(out) as folder:
-        (write_tfrecord if options.to == "tfrecord" else write_autospeech)(plan, folder)
-        summary = _summarise(opened, rows, name, kept)
-        if out is None:
+    with _seldom_collecting(), _unpacked(source) as folder, _aside(out) as scratch:
+        opened = open_source(folder, replace(options, scratch=scratch))
+        if not len(opened.index):
+            raise BundleError("source-empty", "The source has no examples.", file=source.name)
+        subsets = split(opened.index, options.test, options.seed)
+        _require_learnable(opened, subsets)
+        made = None if out is None else scratch / "bundle"
+        with sink_for(made, is_zip=out is not None and out.suffix.lower() == ".zip") as sink:
+            plan = _plan(opened, subsets, name, options.seed, on_progress)
+            (write_tfrecord if options.to == "tfrecord" else write_autospeech)(plan, sink)
+        summary = _summarise(opened, subsets, name)
+        if out is None or made is None:
             return summary
-        if out.suffix.lower() == ".zip":
-            _zip(folder, folder.with_suffix(".zip")).replace(out)
-        else:
-            folder.replace(out)
+        made.replace(out)
     files = [out] if out.is_file() else [p for p in out.rglob("*") if p.is_file()]
     return replace(summary, out=str(out), bytes=sum(p.stat().st_size for p in files))
 
@@ -136,31 +124,33 @@ def _dataset_name(source: Path, out: Path | None, wanted: str | None) -> str:
 
 def _plan(
     source: Source,
-    rows: Sequence[Row],
+    subsets: NDArray[np.int8],
     name: str,
     seed: int,
-    kept: bool,
     on_progress: Callable[[int, int], None] | None,
 ) -> Plan:
-    numbers = {s: [n for n, row in enumerate(rows) if row.subset == s] for s in SUBSETS}
-    if not kept:
-        numbers["train"] = order_for_training(numbers["train"], seed)
-    done = 0
-    step = max(1, len(rows) // PROGRESS_STEPS)
+    rows = {s: np.flatnonzero(subsets == subset_code(s)).astype(np.int32) for s in SUBSETS}
+    if not _is_split(source):
+        rows["train"] = order_for_training(rows["train"], seed)
+    done, total = 0, len(subsets)
+    step = max(1, total // PROGRESS_STEPS)
 
     def count(more: int) -> None:
         nonlocal done
         told, done = done, done + more
-        if on_progress is not None and (done // step > told // step or done == len(rows)):
-            on_progress(done, len(rows))
+        if on_progress is not None and (done // step > told // step or done == total):
+            on_progress(done, total)
 
-    return Plan(source, rows, name, numbers, count)
+    return Plan(source, name, rows, count)
 
 
-def _require_learnable(source: Source, rows: Sequence[Row]) -> None:
-    counts = Counter(row.subset for row in rows)
+def _is_split(source: Source) -> bool:
+    return bool((source.index.subsets == subset_code("test")).any())
+
+
+def _require_learnable(source: Source, subsets: NDArray[np.int8]) -> None:
     for subset in ("train", "test"):
-        if not counts[subset]:
+        if not (subsets == subset_code(subset)).any():
             raise BundleError("source-empty", f"The {subset} part has no examples.")
     if len(source.label_names) < 2:
         raise BundleError(
@@ -172,44 +162,42 @@ def _require_learnable(source: Source, rows: Sequence[Row]) -> None:
 
 @contextmanager
 def _aside(out: Path | None) -> Iterator[Path]:
-    """A folder beside ``out`` that is gone afterwards, unless it was renamed."""
+    """A folder beside ``out`` that is gone afterwards, with all that was not taken out of it."""
     parent = out.absolute().parent if out is not None else None
     if parent is not None:
         parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=parent, prefix=".formatting-") as scratch:
-        folder = Path(scratch) / "bundle"
-        folder.mkdir()
-        yield folder
+        yield Path(scratch)
 
 
-def _zip(folder: Path, path: Path) -> Path:
-    """The folder's content, stored: media do not shrink, and a run reads it once."""
-    with zipfile.ZipFile(path, "w", zipfile.ZIP_STORED) as archive:
-        for file in sorted(p for p in folder.rglob("*") if p.is_file()):
-            entry = zipfile.ZipInfo(file.relative_to(folder).as_posix(), ZIP_TIME)
-            entry.external_attr = 0o644 << 16
-            with file.open("rb") as data, archive.open(entry, "w", force_zip64=True) as packed:
-                shutil.copyfileobj(data, packed, 1 << 20)
-    return path
-
-
-def _summarise(source: Source, rows: Sequence[Row], name: str, kept: bool) -> Summary:
-    counts = Counter(row.subset for row in rows)
-    labels = Counter(label for row in rows for label in row.labels)
-    train = {label for row in rows if row.subset == "train" for label in row.labels}
-    test = {label for row in rows if row.subset == "test" for label in row.labels}
+def _summarise(source: Source, subsets: NDArray[np.int8], name: str) -> Summary:
+    counts = {s: int(np.count_nonzero(subsets == subset_code(s))) for s in SUBSETS}
+    in_train, in_test = (_count_labels(source, subsets, s) for s in ("train", "test"))
     findings = [
         f"The label {label} has no example in {subset}: it cannot be {what}."
-        for subset, present, what in (("train", train, "learnt"), ("test", test, "scored"))
+        for subset, present, what in (("train", in_train, "learnt"), ("test", in_test, "scored"))
         for label in source.label_names
         if label not in present
     ]
+    labelled = source.index.labels[subsets != subset_code("unlabelled")]
+    one = np.array([len(names) == 1 for names in source.index.label_sets])
     return Summary(
         name=name,
         kind=source.kind,
-        counts={s: counts[s] for s in SUBSETS if counts[s]},
-        multi_label=any(len(row.labels) != 1 for row in rows if row.subset != "unlabelled"),
-        labels={label: labels[label] for label in source.label_names},
-        split="kept" if kept else "made",
+        counts={subset: count for subset, count in counts.items() if count},
+        multi_label=not one[np.unique(labelled)].all(),
+        labels={label: in_train[label] + in_test[label] for label in source.label_names},
+        split="kept" if _is_split(source) else "made",
         findings=findings,
     )
+
+
+def _count_labels(source: Source, subsets: NDArray[np.int8], subset: Subset) -> Counter[str]:
+    """The examples of each label that has some."""
+    sets = source.index.label_sets
+    labels = source.index.labels[subsets == subset_code(subset)]
+    counts: Counter[str] = Counter()
+    for names, count in zip(sets, np.bincount(labels, minlength=len(sets)).tolist(), strict=True):
+        if count:
+            counts.update(dict.fromkeys(names, count))
+    return counts

@@ -3,151 +3,149 @@
 from __future__ import annotations
 
 import functools
-import itertools
+import io
 import json
-import pickle
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
+from typing import IO
 
 import numpy as np
+from numpy.typing import NDArray
 
-from autodl.bundle import write_items
+from autodl.blocks import encode_block
+from autodl.bundle import ITEMS_NAME, dump_items
 from autodl.errors import UsageError
-from autodl.examples import encode_rows
-from autodl.metadata import METADATA_NAME, DataSpecification, write_metadata
-from autodl.records import Example, RecordWriter, encode_example
-from formatter.source import Row, Source, Subset, Table
+from autodl.metadata import METADATA_NAME, DataSpecification, format_metadata
+from autodl.pickles import dump_waves
+from autodl.records import Example, encode_example, frame
+from formatter.parallel import ahead
+from formatter.sink import Sink
+from formatter.source import SUBSETS, Source, Subset, Table
 
-SUBSETS: tuple[Subset, ...] = ("train", "test", "unlabelled")
-PICKLE_PROTOCOL = 4  # read by every Python since 3.4
-TABLE_ROWS = 4096  # encoded at a time
+BLOCK_BYTES = 1 << 20  # records written at once
+BLOCK_ROWS = 4096  # of a table, or lines of a file
 AUTOSPEECH_BUDGET_SECONDS = 1800  # that challenge's
 
 
 @dataclass(frozen=True)
 class Plan:
-    """What is to be written, all decided: ``numbers`` are the rows of each subset, in order."""
+    """What is to be written, all decided: ``rows`` are the numbers of each subset, in order."""
 
     source: Source
-    rows: Sequence[Row]
     name: str
-    numbers: dict[Subset, list[int]]
+    rows: dict[Subset, NDArray[np.int32]]
     on_read: Callable[[int], None]  #: called with how many examples were read since
 
     def read(self, subset: Subset) -> Iterator[Example]:
         """Contents of a subset."""
-        for content in self.source.read(self.numbers[subset]):
+        for content in self.source.read(self.rows[subset]):
             yield content
             self.on_read(1)
 
-    def labels(self, subset: Subset) -> Iterator[tuple[int, ...]]:
-        """The columns of each row's labels."""
-        columns = self.columns
-        known: dict[tuple[str, ...], tuple[int, ...]] = {}
-        for number in self.numbers[subset]:
-            names = self.rows[number].labels
-            if names not in known:
-                known[names] = tuple(sorted({columns[name] for name in names}))
-            yield known[names]
+    def labels(self, subset: Subset) -> NDArray[np.int32]:
+        """The number of each row's label set; the labels of a test part are not to be seen."""
+        return self.source.index.labels[self.rows[subset]]
 
     @functools.cached_property
     def columns(self) -> dict[str, int]:
         """The column of each label."""
         return {label: column for column, label in enumerate(self.source.label_names)}
 
-    def label_lines(self, subset: Subset) -> Iterator[str]:
-        """The lines of a ``.solution`` file."""
-        lines: dict[tuple[int, ...], str] = {}
-        for labels in self.labels(subset):
-            if labels not in lines:
-                cells = ["1" if c in labels else "0" for c in range(len(self.columns))]
-                lines[labels] = " ".join(cells) + "\n"
-            yield lines[labels]
+    @functools.cached_property
+    def label_sets(self) -> list[NDArray[np.int64]]:
+        """The columns of each label set, in order."""
+        sets = self.source.index.label_sets
+        return [np.array(sorted({self.columns[n] for n in names}), np.int64) for names in sets]
 
 
-def write_tfrecord(plan: Plan, folder: Path) -> None:
+def write_tfrecord(plan: Plan, sink: Sink) -> None:
     """Everything the original reader and scorer ask for, and ``items.csv`` beside the records."""
-    columns = plan.columns
-    present = [subset for subset in SUBSETS if plan.numbers[subset]]
+    present = [subset for subset in SUBSETS if len(plan.rows[subset])]
+    encode = _encode_table if isinstance(plan.source, Table) else _encode_each
     for subset in present:
-        place = folder / f"{plan.name}.data" / subset
-        place.mkdir(parents=True)
+        place = f"{plan.name}.data/{subset}"
         stem = "sample-unlabelled" if subset == "unlabelled" else f"sample-{plan.name}-{subset}"
         # ids as the official writer's: training records are counted on from the test records
-        first = len(plan.numbers["test"]) if subset == "train" else 0
-        encode = _encode_table if isinstance(plan.source, Table) else _encode_each
-        with RecordWriter(place / f"{stem}.tfrecord") as writer:
-            for payload in encode(plan, subset, first):
-                writer.write(payload)
-        write_items([plan.rows[n].name for n in plan.numbers[subset]], place)
+        first = len(plan.rows["test"]) if subset == "train" else 0
+        with sink.open(f"{place}/{stem}.tfrecord") as file:
+            for block in ahead(encode(plan, subset, first)):
+                file.write(block)
+        names = plan.source.index.names_of(plan.rows[subset])
+        with sink.open(f"{place}/{ITEMS_NAME}") as file, _as_text(file) as text:
+            dump_items(names if isinstance(names, list) else map(str, names), text)
     shape = plan.source.shape()
     for subset in present:
         spec = DataSpecification(
             matrix_spec=(shape.matrix,),
-            output_dim=len(columns),
-            label_to_index_map=columns,
+            output_dim=len(plan.columns),
+            label_to_index_map=plan.columns,
             feature_to_index_map=shape.features,
             channel_to_index_map=shape.channels,
             sequence_size=shape.sequence_size,
-            sample_count=len(plan.numbers[subset]),
+            sample_count=len(plan.rows[subset]),
         )
-        write_metadata(spec, folder / f"{plan.name}.data" / subset / METADATA_NAME)
-    _write_lines(plan.label_lines("test"), folder / f"{plan.name}.solution")
-    (folder / "metadata").touch()  # marks a dataset for the challenge's platform
+        with sink.open(f"{plan.name}.data/{subset}/{METADATA_NAME}") as file:
+            file.write(format_metadata(spec).encode())
+    _write_labels(plan, "test", f"{plan.name}.solution", sink)
+    with sink.open("metadata"):
+        pass  # marks a dataset for the challenge's platform
 
 
 def _encode_each(plan: Plan, subset: Subset, first: int) -> Iterator[bytes]:
-    labels = plan.labels("train") if subset == "train" else itertools.repeat(())
-    for number, content in enumerate(plan.read(subset), first):
-        index = np.array(next(labels), np.int64)
-        yield encode_example(
-            Example(
-                number,
-                index,
-                np.ones(len(index), np.float32),
-                content.dense,
-                content.compressed,
-                content.sparse,
-            )
+    labels = plan.labels(subset).tolist() if subset == "train" else []
+    scored = [(index, np.ones(len(index), np.float32)) for index in plan.label_sets]
+    unknown = np.empty(0, np.int64), np.empty(0, np.float32)
+    block: list[bytes] = []
+    size = 0
+    for number, content in enumerate(plan.read(subset)):
+        index, score = scored[labels[number]] if labels else unknown
+        payload = encode_example(
+            Example(first + number, index, score, content.dense, content.compressed, content.sparse)
         )
+        block += frame(payload)
+        size += len(payload)
+        if size >= BLOCK_BYTES:
+            yield b"".join(block)
+            block, size = [], 0
+    yield b"".join(block)
 
 
 def _encode_table(plan: Plan, subset: Subset, first: int) -> Iterator[bytes]:
     assert isinstance(plan.source, Table)
-    numbers = plan.numbers[subset]
-    labels = list(plan.labels("train")) if subset == "train" else [()] * len(numbers)
-    for start in range(0, len(numbers), TABLE_ROWS):
-        block = slice(start, start + TABLE_ROWS)
-        values = plan.source.values[numbers[block]]
-        yield from encode_rows(values, labels[block], first + start)
+    sets = plan.label_sets
+    if subset != "train":
+        sets = [sets[0][:0]] * len(sets)
+    labels = plan.labels(subset)
+    at = 0
+    for values in plan.source.values(plan.rows[subset]):
+        yield encode_block(values, labels[at : at + len(values)], sets, first + at)
+        at += len(values)
         plan.on_read(len(values))
 
 
-def write_autospeech(plan: Plan, folder: Path) -> None:
+def write_autospeech(plan: Plan, sink: Sink) -> None:
     """Pickled lists of float32 (samples,), and the labels of both parts.
 
     Raises UsageError (``autospeech-needs-audio``) for anything but sequences of single values.
     """
-    data = folder / f"{plan.name}.data"
-    data.mkdir(parents=True)
+    data = f"{plan.name}.data"
     for subset in SUBSETS:
-        waves = [_wave(content) for content in plan.read(subset)]
-        if waves:
-            with (data / f"{subset}.pkl").open("wb") as file:
-                pickle.dump(waves, file, protocol=PICKLE_PROTOCOL)
-    _write_lines(plan.label_lines("train"), data / "train.solution")
-    _write_lines(plan.label_lines("test"), folder / f"{plan.name}.solution")
+        if len(plan.rows[subset]):
+            with sink.open(f"{data}/{subset}.pkl") as file:
+                dump_waves(map(_wave, plan.read(subset)), file)
+    _write_labels(plan, "train", f"{data}/train.solution", sink)
+    _write_labels(plan, "test", f"{plan.name}.solution", sink)
     meta = {
         "class_num": len(plan.columns),
-        "train_num": len(plan.numbers["train"]),
-        "test_num": len(plan.numbers["test"]),
+        "train_num": len(plan.rows["train"]),
+        "test_num": len(plan.rows["test"]),
         "time_budget": AUTOSPEECH_BUDGET_SECONDS,
     }
-    (data / "meta.json").write_text(json.dumps(meta, indent=2) + "\n", encoding="utf-8")
+    with sink.open(f"{data}/meta.json") as file:
+        file.write(json.dumps(meta, indent=2).encode() + b"\n")
 
 
-def _wave(content: Example) -> np.ndarray[tuple[int, ...], np.dtype[np.float32]]:
+def _wave(content: Example) -> NDArray[np.float32]:
     if content.dense is None or any(np.size(step) != 1 for step in content.dense[:1]):
         raise UsageError(
             "autospeech-needs-audio",
@@ -157,6 +155,19 @@ def _wave(content: Example) -> np.ndarray[tuple[int, ...], np.dtype[np.float32]]
     return np.asarray(content.dense, np.float32).ravel()
 
 
-def _write_lines(lines: Iterable[str], path: Path) -> None:
-    with path.open("w", encoding="ascii", newline="\n") as file:
-        file.writelines(lines)
+def _write_labels(plan: Plan, subset: Subset, name: str, sink: Sink) -> None:
+    """A ``.solution`` file: a line of 0 and 1 for each row."""
+    lines = []
+    for columns in plan.label_sets:
+        cells = np.full(2 * len(plan.columns), ord(" "), np.uint8)
+        cells[::2] = ord("0")
+        cells[2 * columns] = ord("1")
+        lines.append(cells[:-1].tobytes() + b"\n")
+    labels = plan.labels(subset)
+    with sink.open(name) as file:
+        for start in range(0, len(labels), BLOCK_ROWS):
+            file.writelines(lines[code] for code in labels[start : start + BLOCK_ROWS].tolist())
+
+
+def _as_text(file: IO[bytes]) -> io.TextIOWrapper:
+    return io.TextIOWrapper(file, encoding="utf-8", newline="", write_through=False)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal, NamedTuple, Protocol, runtime_checkable
+from typing import Literal, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +17,7 @@ from autodl.metadata import MatrixSpec
 from autodl.records import Example
 
 Subset = Literal["train", "test", "unlabelled"]
+SUBSETS: tuple[Subset, ...] = ("train", "test", "unlabelled")
 
 
 @dataclass(frozen=True)
@@ -35,16 +37,63 @@ class Options:
     kind: str | None = None  #: of source, where it is not to be detected
     resplit: bool = False  #: split an existing bundle anew
     to: Literal["tfrecord", "autospeech"] = "tfrecord"
-    jobs: int | None = None  #: threads; None: one a core
+    jobs: int | None = None  #: processes; None: one a core
+    scratch: Path | None = None  #: folder for what is not kept in memory; None: the system's
 
 
-class Row(NamedTuple):
-    """One example, without its content."""
+@dataclass(frozen=True)
+class Index:
+    """Every example of a source, in its order, without its content: millions are a few arrays.
 
-    name: str  #: by which its prediction is given back: a file's name, or a row's number
-    labels: tuple[str, ...]  #: label names; empty where unknown or none applies
-    subset: Subset | None = None  #: None: the source is not split
-    group: str | None = None
+    ``labels`` int32 (n,) says which of ``label_sets`` a row has, the empty one where none is known
+    or applies; ``subsets`` int8 (n,) its place in ``SUBSETS``, -1 where the source is not split;
+    ``groups`` (n,) are equal for rows that must not be split apart. ``names``, by which predictions
+    are given back, are files' names; without them rows are called by their number in their part.
+    """
+
+    label_sets: Sequence[tuple[str, ...]]
+    labels: NDArray[np.int32]
+    subsets: NDArray[np.int8]
+    names: Sequence[str] | None = None
+    groups: NDArray[np.int32] | None = None
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def names_of(self, rows: NDArray[np.int32]) -> list[str] | NDArray[np.int32]:
+        """What the rows with these numbers are called."""
+        if self.names is not None:
+            return [self.names[number] for number in rows.tolist()]
+        numbers = np.empty(len(self), np.int32)
+        for subset in range(-1, len(SUBSETS)):
+            inside = self.subsets == subset
+            numbers[inside] = np.arange(np.count_nonzero(inside), dtype=np.int32)
+        return numbers[rows]
+
+
+class IndexBuilder:
+    """An index that grows by one example at a time."""
+
+    def __init__(self) -> None:
+        self._names: list[str] = []
+        self._sets: dict[tuple[str, ...], int] = {}
+        self._labels, self._subsets = array("i"), array("b")
+
+    def add(self, name: str, labels: tuple[str, ...], subset: Subset | None) -> None:
+        """Append an example."""
+        self._names.append(name)
+        self._labels.append(self._sets.setdefault(labels, len(self._sets)))
+        self._subsets.append(subset_code(subset))
+
+    def build(self) -> Index:
+        """All that were added."""
+        labels, subsets = np.array(self._labels, np.int32), np.array(self._subsets, np.int8)
+        return Index(list(self._sets), labels, subsets, self._names)
+
+
+def subset_code(subset: Subset | None) -> int:
+    """The place in ``SUBSETS``; -1: the source is not split."""
+    return -1 if subset is None else SUBSETS.index(subset)
 
 
 @dataclass(frozen=True)
@@ -65,14 +114,14 @@ class Source(Protocol):
         """``image``, ``tabular``, ..."""
 
     @property
-    def rows(self) -> Sequence[Row]:
+    def index(self) -> Index:
         """Every example, in the source's order."""
 
     @property
     def label_names(self) -> Sequence[str]:
         """In column order."""
 
-    def read(self, rows: Sequence[int]) -> Iterator[Example]:
+    def read(self, rows: NDArray[np.int32]) -> Iterator[Example]:
         """The content of the rows with these numbers, in this order; ids and labels are left out.
 
         Raises BundleError with the file, and the line where there is one.
@@ -86,9 +135,8 @@ class Source(Protocol):
 class Table(Source, Protocol):
     """A source that is one table of numbers, which can be written faster."""
 
-    @property
-    def values(self) -> NDArray[np.float32]:
-        """The content of every row: float32 (rows, features)."""
+    def values(self, rows: NDArray[np.int32]) -> Iterator[NDArray[np.float32]]:
+        """The content of the rows with these numbers, in blocks float32 (n, features)."""
 
 
 @contextmanager

@@ -1,38 +1,98 @@
-"""Tables of every kind of file as one frame, with the line of each row."""
+"""Tables of every kind of file as a stream of frames, with the line of each row."""
 
 from __future__ import annotations
 
-import csv
-import functools
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+import itertools
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import polars as pl
-import polars.selectors as cs
 
 from autodl.errors import BundleError
 from formatter.arff import read_arff
+from formatter.arrow import read_batches, read_schema
+from formatter.csvs import LINE, CsvFile, line_chunks, open_csv
+from formatter.parts import find_parts
 from formatter.source import Options, Subset
 
 SUFFIXES = {".csv", ".tsv", ".parquet", ".arrow", ".feather", ".jsonl", ".ndjson", ".arff"}
 LABEL_NAMES = ("label", "labels", "class", "target")  # taken where no column is named
-SUBSET = "subset of the row"  # columns of our own, under names no file has
-LINE = "line of the row"
-_NOT_TEXT = {b"PK\x03\x04": "a zip or Excel file", b"\xd0\xcf\x11\xe0": "an old Excel file"}
+MISSING = ["", "NA", "N/A", "NaN", "nan", "null", "NULL", "?"]  # in a feature, not in a label
+SUBSET = "subset of the row"  # a column of our own, under a name no file has
+SAMPLE_ROWS = 1000  # that say which columns of a text file hold numbers, until one does not
+HEAD_ROWS = 10_000
+Types = Mapping[str, type[pl.DataType]]  #: String, Float64, or Binary for media
+
+
+@dataclass(frozen=True)
+class Part:
+    """A file, with its columns' types.
+
+    ``frames`` gives its rows with ``LINE``, the columns of the types asked for. It raises
+    NotNumbersError where one that is to hold numbers does not, and BundleError.
+    """
+
+    subset: Subset | None
+    types: Types
+    frames: Callable[[Types], Iterable[pl.DataFrame]]
+    decimal_comma: bool = False
 
 
 @dataclass(frozen=True)
 class Table:
-    """Every part of a source, one below the other, with ``SUBSET`` and ``LINE``.
+    """Every part of a source, one below the other; ``types`` has the columns of any of them.
 
-    Label and group columns are text; any other column is text where one of its cells is no number.
-    Empty cells are None.
+    Label and group columns are text; any other column is text where one of its cells is neither
+    a number nor ``MISSING``.
     """
 
-    frame: pl.DataFrame
-    header: list[str]
+    parts: Sequence[Part]
+    types: Types
     file: str  #: for complaints
+
+    @property
+    def header(self) -> list[str]:
+        """The columns' names."""
+        return list(self.types)
+
+    def frames(self) -> Iterator[pl.DataFrame]:
+        """The rows, some thousand at a time, with ``LINE`` and ``SUBSET``; empty cells are None.
+
+        Raises what the parts raise.
+        """
+        for part in self.parts:
+            wanted = {name: self.types[name] for name in part.types}
+            lacking = [pl.lit(None, t).alias(c) for c, t in self.types.items() if c not in wanted]
+            subset = pl.lit(part.subset, pl.String).alias(SUBSET)
+            for frame in part.frames(wanted):
+                yield frame.with_columns(*lacking, subset).select(*self.types, LINE, SUBSET)
+
+    def head(self) -> pl.DataFrame:
+        """The first rows."""
+        frames = []
+        rows = 0
+        for frame in self.frames():
+            frames.append(frame)
+            rows += len(frame)
+            if rows >= HEAD_ROWS:
+                break
+        return pl.concat(frames).head(HEAD_ROWS)
+
+    def with_words(self) -> Table:
+        """The same, every cell having been looked at for columns that do not hold numbers."""
+        types = dict(self.types)
+        for part in self.parts:
+            for frame in part.frames(dict.fromkeys(part.types, pl.String)):
+                numbers = [c for c in part.types if types[c] is pl.Float64]
+                words = _numbers_of(frame, numbers, part.decimal_comma)[1]
+                types.update(dict.fromkeys(words, pl.String))
+        return replace(self, types=types)
+
+
+class NotNumbersError(Exception):
+    """A column that was to hold numbers holds words, too: read anew what ``with_words`` says."""
 
 
 def find_table(folder: Path, stem: str) -> Path | None:
@@ -49,238 +109,170 @@ def is_table(source: Path) -> bool:
 
 
 def read_table(source: Path, options: Options) -> Table:
-    """All parts of a source, one below the other.
+    """All parts of a source; nothing but their first rows is read.
 
     Raises BundleError: ``table-header-duplicate``, ``table-row-ragged``, ``source-file-missing``,
     ``table-unreadable``, and those of ``read_csv_rows``.
     """
-    parts = list(_parts(source, options))
-    text = {*options.label, *([options.group] if options.group else [])}
-    frames = [_read(path, subset, text) for subset, path in parts]
-    mixed = _mixed_columns(frames)
-    if mixed:
-        frames = [_read(path, subset, text | mixed) for subset, path in parts]
-    frame = pl.concat(frames, how="diagonal_relaxed")
-    return Table(frame, [c for c in frame.columns if c not in (SUBSET, LINE)], source.name)
+    as_written = {*options.label, *([options.group] if options.group else [])}
+    parts = [_open(path, subset) for subset, path in find_parts(source, options, find_table)]
+    return join_parts(parts, as_written, source.name)
 
 
-def read_csv_rows(path: Path, separator: str = ",") -> Iterator[tuple[int, list[str]]]:
-    """Each row with the line (1-based) on which it ends, the header first; blank lines are skipped.
+def join_parts(parts: Sequence[Part], as_written: set[str], file: str) -> Table:
+    """A table of parts; columns ``as_written``, and those called like labels, are text."""
+    types: dict[str, type[pl.DataType]] = {}
+    for name, kind in itertools.chain.from_iterable(part.types.items() for part in parts):
+        text = kind is pl.String or name in as_written or name.casefold() in LABEL_NAMES
+        types[name] = pl.String if text else types.get(name, kind)
+    return Table(parts, types, file)
 
-    Raises BundleError: ``csv-not-text``, ``csv-not-utf8``, ``csv-malformed``, ``csv-empty``.
-    """
-    reader = csv.reader(_read_lines(path), delimiter=separator, strict=True)
-    empty = True
+
+def frame_part(frame: pl.DataFrame, subset: Subset | None = None) -> Part:
+    """A part that is in memory, with its ``LINE``."""
+    return Part(subset, _types_of(frame.schema), lambda types: [_cast(frame, types)])
+
+
+@contextmanager
+def complaints_about(file: str) -> Iterator[None]:
+    """What polars raises as BundleError (``table-unreadable``)."""
     try:
-        for row in reader:
-            if row:
-                empty = False
-                yield reader.line_num, row
-    except csv.Error as error:
+        yield
+    except (pl.exceptions.PolarsError, OSError, ValueError) as error:
         raise BundleError(
-            "csv-malformed",
-            f"The line cannot be read as CSV: {error}.",
-            hint="Quote a field that holds a comma or quote, and double the quotes inside it.",
-            file=path.name,
-            line=reader.line_num,
+            "table-unreadable",
+            f"The table cannot be read: {error}.",
+            hint="Columns hold numbers or text, not lists; put cells that hold a quote into quotes,"
+            " and double the quote inside.",
+            file=file,
         ) from error
-    if empty:
-        raise BundleError(
-            "csv-empty", "The file is empty.", hint="It needs a header line.", file=path.name
-        )
 
 
-def _read_lines(path: Path) -> Iterator[str]:
-    with path.open("rb") as file:
-        for line, data in enumerate(file, 1):
-            what = next((w for m, w in _NOT_TEXT.items() if line == 1 and data.startswith(m)), None)
-            if what is not None:
-                raise BundleError(
-                    "csv-not-text",
-                    f"This is not a CSV file but {what}.",
-                    hint="Save the table as CSV (UTF-8) in your spreadsheet program.",
-                    file=path.name,
-                )
-            try:
-                yield data.decode("utf-8-sig" if line == 1 else "utf-8")
-            except UnicodeDecodeError as error:
-                raise BundleError(
-                    "csv-not-utf8",
-                    f"Byte {error.start} of the line is not UTF-8.",
-                    hint="Save the file as UTF-8.",
-                    file=path.name,
-                    line=line,
-                ) from error
+def typed_part(
+    path: Path,
+    subset: Subset | None,
+    schema: Mapping[str, pl.DataType],
+    frames: Callable[[], Iterable[pl.DataFrame]],
+) -> Part:
+    """A file whose columns have types: truth becomes 0 and 1, what is no number text."""
+
+    def cast(types: Types) -> Iterator[pl.DataFrame]:
+        line = 1
+        with complaints_about(path.name):
+            for frame in frames():
+                numbered = frame.with_columns(pl.int_range(line, line + len(frame)).alias(LINE))
+                yield _cast(numbered, types)
+                line += len(frame)
+
+    return Part(subset, _types_of(schema), cast)
 
 
-def find_column(header: list[str], names: tuple[str, ...]) -> int | None:
-    """The first column called by one of ``names``, whatever the case; None when there is none."""
-    folded = [column.strip().casefold() for column in header]
-    return next((folded.index(name) for name in names if name in folded), None)
-
-
-def _parts(source: Path, options: Options) -> Iterator[tuple[Subset | None, Path]]:
-    folder = source if source.is_dir() else None
-    if folder is None:
-        yield ("train" if options.test_part else None), source
-        if options.test_part is not None:
-            yield "test", options.test_part
-    else:
-        for subset in ("train", "test"):
-            path = find_table(folder, subset)
-            if path is None:
-                raise BundleError(
-                    "source-file-missing",
-                    f"There is no table called {subset}.",
-                    hint="Bring train and test, or format one table and let it be split.",
-                    file=source.name,
-                )
-            yield ("train" if subset == "train" else "test"), path
-    unlabelled = options.unlabelled
-    if unlabelled is None and folder is not None:
-        found = (find_table(p, "unlabelled") for p in (folder, folder / "unlabelled"))
-        unlabelled = next((path for path in found if path is not None), None)
-    if unlabelled is not None and unlabelled.is_file():
-        yield "unlabelled", unlabelled
-
-
-def _mixed_columns(frames: Sequence[pl.DataFrame]) -> set[str]:
-    """Numbers in one part and text in another: read as text in all, 1 and 1.0 stay apart."""
-    texts = {name for frame in frames for name, kind in frame.schema.items() if kind == pl.String}
-    numbers = {name for frame in frames for name in frame.select(cs.numeric()).columns}
-    return texts & numbers
-
-
-def _read(path: Path, subset: Subset | None, text: set[str]) -> pl.DataFrame:
-    """One part; the columns ``text``, and those called like labels, as they are written."""
+def _open(path: Path, subset: Subset | None) -> Part:
     suffix = path.suffix.lower()
     if suffix in (".csv", ".tsv"):
-        table = _read_csv(path, _find_separator(path), text)
-    elif suffix == ".arff":
-        table, lines = read_arff(path)
-        table = table.with_columns(pl.Series(LINE, lines, pl.Int64))
-    else:
-        table = _read_typed(path, suffix)
-        table = table.with_columns(pl.int_range(1, len(table) + 1).alias(LINE))
-    as_text = [c for c in table.columns if c in text or c.casefold() in LABEL_NAMES]
-    table = table.with_columns(pl.col(as_text).cast(pl.String))
-    empty = [c.name for c in table if c.dtype == pl.String and c.null_count() == len(c)]
-    table = table.with_columns(pl.col(empty).cast(pl.Null))
-    return table.with_columns(pl.lit(subset, pl.String).alias(SUBSET))
-
-
-def _read_typed(path: Path, suffix: str) -> pl.DataFrame:
-    """Parquet, Arrow and JSON lines: numbers as they are, truth as 0 and 1, the rest as text."""
-    try:
+        return _csv_part(open_csv(path), subset)
+    if suffix == ".arff":
+        return _arff_part(path, subset)
+    with complaints_about(path.name):
         if suffix == ".parquet":
-            table = pl.read_parquet(path)
-        elif suffix in (".jsonl", ".ndjson"):
-            table = pl.read_ndjson(path, infer_schema_length=None)
-        else:
-            table = pl.read_ipc(path)
-        table = table.with_columns(pl.col(pl.Boolean).cast(pl.Int8))
-        return table.with_columns(cs.exclude(cs.numeric()).cast(pl.String))
-    except (pl.exceptions.PolarsError, OSError) as error:
-        raise BundleError(
-            "table-unreadable",
-            f"The table cannot be read: {error}.",
-            hint="Columns must hold numbers or text, not lists or other tables.",
-            file=path.name,
-        ) from error
+            return typed_part(path, subset, *scan_parquet(path))
+        if suffix in (".jsonl", ".ndjson"):
+            return _json_part(path, subset)
+        return typed_part(path, subset, read_schema(path), lambda: read_batches(path))
 
 
-def _read_csv(path: Path, separator: str, text: set[str]) -> pl.DataFrame:
-    """The fast reader, and where it refuses or fills up, the exact one to find the line."""
-    names, header = _read_header(path, separator)
-    as_written = {
-        name: pl.String
-        for name, column in zip(names, header, strict=True)
-        if column in text or column.casefold() in LABEL_NAMES
+def scan_parquet(path: Path) -> tuple[pl.Schema, Callable[[], Iterable[pl.DataFrame]]]:
+    """The columns' types, and their rows in frames."""
+    scan = pl.scan_parquet(path)
+    return scan.collect_schema(), lambda: scan.collect_batches(maintain_order=True)
+
+
+def _json_part(path: Path, subset: Subset | None) -> Part:
+    """JSON lines: a column is text where one of its values is."""
+
+    def frames() -> Iterator[pl.DataFrame]:
+        for chunk in line_chunks(path):
+            frame = pl.read_ndjson(chunk, infer_schema_length=None)
+            lacking = [pl.lit(None).alias(name) for name in schema if name not in frame.columns]
+            yield frame.with_columns(lacking)
+
+    schema: dict[str, pl.DataType] = {}
+    for frame in frames():
+        for name, kind in frame.schema.items():
+            if name not in schema or not kind.is_numeric():
+                schema[name] = kind
+    if not schema:
+        raise ValueError("it holds no rows")
+    return typed_part(path, subset, schema, frames)
+
+
+def _csv_part(file: CsvFile, subset: Subset | None) -> Part:
+    text = dict.fromkeys(file.header, pl.String)
+
+    def parse(chunk: bytes, line: int, types: Types) -> pl.DataFrame:
+        try:
+            return file.parse(chunk, line, types)
+        except pl.exceptions.PolarsError:  # some number is not written as the fast reader has it
+            with complaints_about(file.path.name):
+                return _numbered(file.parse(chunk, line, text), types, file.decimal_comma)
+
+    def frames(types: Types) -> Iterator[pl.DataFrame]:
+        return (parse(chunk, line, types) for chunk, line in file.chunks())
+
+    chunk, line = next(file.chunks(), (b"", 1))
+    sample = parse(chunk, line, text).head(SAMPLE_ROWS)
+    return Part(subset, _guess(sample, file.decimal_comma), frames, file.decimal_comma)
+
+
+def _arff_part(path: Path, subset: Subset | None) -> Part:
+    def frames(types: Types) -> Iterator[pl.DataFrame]:
+        return (_numbered(frame, types, decimal_comma=False) for frame in read_arff(path))
+
+    return Part(subset, _guess(next(read_arff(path)).head(SAMPLE_ROWS), False), frames)
+
+
+def _guess(sample: pl.DataFrame, decimal_comma: bool) -> Types:
+    """What the columns of text seem to hold."""
+    columns = [c for c in sample.columns if c != LINE]
+    words = _numbers_of(sample, columns, decimal_comma)[1]
+    return {c: pl.String if c in words else pl.Float64 for c in columns}
+
+
+def _numbered(frame: pl.DataFrame, types: Types, decimal_comma: bool) -> pl.DataFrame:
+    """Columns of text as the types that are asked for. Raises NotNumbersError."""
+    wanted = [c for c, kind in types.items() if kind is pl.Float64]
+    numbers, words = _numbers_of(frame, wanted, decimal_comma)
+    if words:
+        raise NotNumbersError(words)
+    return frame.with_columns(numbers)
+
+
+def _numbers_of(
+    frame: pl.DataFrame, columns: list[str], decimal_comma: bool
+) -> tuple[list[pl.Series], list[str]]:
+    """What columns of text say in numbers, and those of them that hold something else."""
+    numbers, words = [], []
+    for name in columns:
+        text = frame[name].str.strip_chars()
+        if decimal_comma:
+            text = text.str.replace(",", ".", literal=True)
+        text = text.set(text.is_in(MISSING), None)
+        number = text.cast(pl.Float64, strict=False)
+        numbers.append(number)
+        if number.null_count() != text.null_count():
+            words.append(name)
+    return numbers, words
+
+
+def _types_of(schema: Mapping[str, pl.DataType]) -> Types:
+    numbers = (pl.Boolean, pl.Null)
+    return {
+        name: pl.Float64 if kind.is_numeric() or kind in numbers else pl.String
+        for name, kind in schema.items()
+        if name != LINE
     }
-    try:
-        table = _parse_csv(path, separator, as_written)
-    except (pl.exceptions.PolarsError, OSError) as error:
-        raise _find_ragged(path, header, separator) or BundleError(
-            "table-unreadable",
-            f"The table cannot be read: {error}.",
-            hint="Put cells that hold a quote into quotes, and double the quote inside.",
-            file=path.name,
-        ) from error
-    table.columns = header
-    # the fast reader fills short lines up without a word
-    if table[header[-1]].null_count():
-        fault = None
-        if _count_separators(path, separator) != (len(table) + 1) * (len(header) - 1):
-            fault = _find_ragged(path, header, separator)
-        if fault is not None:
-            raise fault
-    # Counted from the header on; a quoted line break shifts them, which only a message sees.
-    table = table.with_columns(pl.int_range(2, len(table) + 2).alias(LINE))
-    blank = table.select(pl.all_horizontal(pl.col(header).is_null())).to_series()
-    return table.filter(~blank) if blank.any() else table
 
 
-def _parse_csv(path: Path, separator: str, as_written: dict[str, type[pl.String]]) -> pl.DataFrame:
-    """Columns of numbers where the first rows are, unless a later one is not: then all as text."""
-    read = functools.partial(
-        pl.read_csv,
-        path,
-        separator=separator,
-        null_values=[""],
-        decimal_comma=separator == ";",  # as spreadsheets write where the comma is taken
-    )
-    try:
-        return read(schema_overrides=as_written, infer_schema_length=1000)
-    except pl.exceptions.ComputeError:
-        return read(infer_schema=False)
-
-
-def _count_separators(path: Path, separator: str) -> int | None:
-    """None where quotes may hide some."""
-    count = 0
-    with path.open("rb") as file:
-        while block := file.read(1 << 20):
-            if b'"' in block:
-                return None
-            count += block.count(separator.encode())
-    return count
-
-
-def _find_separator(path: Path) -> str:
-    """The first of comma, semicolon and tab that splits the header."""
-    separators = ("\t", ",", ";") if path.suffix.lower() == ".tsv" else (",", ";", "\t")
-    for separator in separators:
-        if len(next(read_csv_rows(path, separator))[1]) > 1:
-            return separator
-    return separators[0]
-
-
-def _read_header(path: Path, separator: str) -> tuple[list[str], list[str]]:
-    """The names of the columns as written, and without blanks around."""
-    line, cells = next(read_csv_rows(path, separator))
-    header = [cell.strip() for cell in cells]
-    twice = next((name for name in header if header.count(name) > 1), None)
-    if twice is not None:
-        raise BundleError(
-            "table-header-duplicate",
-            f"The header names the column {twice!r} twice."
-            if twice
-            else "Several columns have no name.",
-            hint="Give each column a name of its own.",
-            file=path.name,
-            line=line,
-        )
-    return cells, header
-
-
-def _find_ragged(path: Path, header: list[str], separator: str) -> BundleError | None:
-    for line, cells in read_csv_rows(path, separator):
-        if len(cells) != len(header):
-            return BundleError(
-                "table-row-ragged",
-                f"The line has {len(cells)} cells; the header has {len(header)}.",
-                hint="Quote cells that hold the separator.",
-                file=path.name,
-                line=line,
-            )
-    return None
+def _cast(frame: pl.DataFrame, types: Types) -> pl.DataFrame:
+    frame = frame.with_columns(pl.col(pl.Boolean).cast(pl.Int8))
+    return frame.with_columns(pl.col(name).cast(kind) for name, kind in types.items())

@@ -1,4 +1,8 @@
-"""NumPy arrays: an ``.npz`` file of ``X`` and ``y``, or of ``x_train``, ``y_train`` and the like.
+"""NumPy arrays: ``X`` and ``y``, or ``x_train``, ``y_train`` and the like.
+
+They are in one ``.npz`` file; or in ``.npy`` files of these names in a folder, where the labels may
+be a ``.txt`` file of a label a line; or the source is one ``.npy`` file with its labels beside it.
+Labels of another name, in the file or folder, are named by ``--label``.
 
 By the form of ``X``: uint8 of 3 or 4 axes are images (n, height, width[, 3]); numbers of 3 axes
 are series (n, channels, steps), as aeon has them; of 2 axes they are a table (n, features). ``y``
@@ -10,7 +14,7 @@ from __future__ import annotations
 import io
 import zipfile
 import zlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -21,7 +25,7 @@ from autodl.errors import BundleError
 from autodl.metadata import Format, MatrixSpec
 from autodl.records import Example
 from formatter.readers.files import sort_labels
-from formatter.source import Options, Row, Shape, Subset
+from formatter.source import IndexBuilder, Options, Shape, Subset
 
 Array = NDArray[np.generic]
 # What NumPy and the zip and text parsers below it raise on broken files.
@@ -40,33 +44,38 @@ _NAMES: dict[Subset | None, tuple[str, str]] = {
     "train": ("x_train", "y_train"),
     "test": ("x_test", "y_test"),
 }
+_KNOWN = {*(n for names in _NAMES.values() for n in names), "labels", "unlabelled", "x_unlabelled"}
 
 
 class ArraySource:
-    """One file of arrays. Raises BundleError (``arrays-unreadable``, ``arrays-unfit``)."""
+    """Arrays of one source. Raises BundleError (``arrays-unreadable``, ``arrays-unfit``)."""
 
     kind = "arrays"
 
     def __init__(self, source: Path, options: Options) -> None:
         self._file = source.name
-        arrays = self._load(source)
-        self._values: list[Array] = []
-        self.rows: list[Row] = []
+        arrays = self._load(source, options.label)
+        self._parts: list[Array] = []
+        index = IndexBuilder()
         for subset, (x, y) in _NAMES.items():
             if x in arrays and y in arrays:
-                self._add(arrays[x], arrays[y], subset)
+                self._add(arrays[x], arrays[y], subset, index)
         for name in ("unlabelled", "x_unlabelled"):
             if name in arrays:
-                self._add(arrays[name], None, "unlabelled")
-        if not self.rows:
+                self._add(arrays[name], None, "unlabelled", index)
+        if not self._parts:
             raise self._unfit(f"It holds {', '.join(arrays) or 'nothing'}, not X and y.")
-        self.label_names = self._name_labels()
-        self._is_image = self._values[0].dtype == np.uint8 and self._values[0].ndim >= 2
+        self.index = index.build()
+        self.label_names = sort_labels({n for names in self.index.label_sets for n in names})
+        self._starts = np.cumsum([0, *map(len, self._parts)])
+        first = self._parts[0]
+        self._is_image = first.dtype == np.uint8 and first.ndim >= 3
 
-    def read(self, rows: Sequence[int]) -> Iterator[Example]:
+    def read(self, rows: NDArray[np.int32]) -> Iterator[Example]:
         """See ``Source``: pixels become PNG, a series (steps, channels), a table's row one step."""
-        for number in rows:
-            value = self._values[number]
+        parts = np.searchsorted(self._starts, rows, "right") - 1
+        for part, number in zip(parts.tolist(), (rows - self._starts[parts]).tolist(), strict=True):
+            value = self._parts[part][number]
             if self._is_image:
                 out = io.BytesIO()
                 Image.fromarray(np.squeeze(value)).save(out, "PNG")
@@ -77,7 +86,7 @@ class ArraySource:
 
     def shape(self) -> Shape:
         """Of all examples alike, since they are rows of one array."""
-        form = self._values[0].shape
+        form = self._parts[0].shape[1:]
         if self._is_image:
             channels = 3 if len(form) == 3 and form[2] > 1 else 1
             matrix = MatrixSpec(
@@ -93,35 +102,44 @@ class ArraySource:
         matrix = MatrixSpec(row_count=1, col_count=columns, num_channels=1, format=Format.DENSE)
         return Shape(matrix, sequence_size=form[1] if len(form) == 2 else 1)
 
-    def _load(self, path: Path) -> Mapping[str, Array]:
+    def _load(self, source: Path, label: Sequence[str]) -> Mapping[str, Array]:
+        """Arrays by their names in lower case; ``label`` may name the one that is y."""
+        named = Path(label[0]).stem.lower() if label else None
         try:
-            with np.load(path, allow_pickle=False) as arrays:
-                return {name.lower(): arrays[name] for name in arrays.files}
+            if source.suffix.lower() == ".npz":
+                with np.load(source, allow_pickle=False) as stored:
+                    arrays = {name.lower(): stored[name] for name in stored.files}
+            elif source.is_dir():
+                arrays = _read_files(source, {*_KNOWN, named})
+            else:
+                arrays = _read_files(source.parent, {"y", "labels", "unlabelled", named})
+                arrays["x"] = np.load(source, "r", allow_pickle=False)
         except _BROKEN as error:
             raise BundleError(
                 "arrays-unreadable",
                 f"The arrays cannot be read: {error}.",
-                hint="Save them with numpy.savez, without objects.",
+                hint="Save them with numpy.save or numpy.savez, without objects.",
                 file=self._file,
             ) from error
+        if named is not None and named not in arrays:
+            raise self._unfit(f"There is no array called {named}.")
+        labels = arrays.get(named or "y", arrays.get("labels"))
+        return arrays if labels is None else {**arrays, "y": labels}
 
-    def _add(self, x: Array, y: Array | None, subset: Subset | None) -> None:
+    def _add(self, x: Array, y: Array | None, subset: Subset | None, index: IndexBuilder) -> None:
         pixels = x.dtype == np.uint8
         fit = x.ndim in ((2, 3, 4) if pixels else (2, 3)) and x.dtype.kind in "biuf"
         if not fit or 0 in x.shape:
             raise self._unfit(f"X has the form {x.shape} and the type {x.dtype}.")
-        if self._values and x.shape[1:] != self._values[0].shape:
+        if self._parts and x.shape[1:] != self._parts[0].shape[1:]:
             raise self._unfit("The examples of the parts differ in form.")
         if y is not None and len(y) != len(x):
             raise self._unfit(f"There are {len(x)} examples and {len(y)} labels.")
         if y is not None and y.dtype.kind == "f" and not np.isfinite(y).all():
             raise self._unfit("A label in y is no number.")
-        labels = [()] * len(x) if y is None else [_labels(row) for row in y]
-        self._values.extend(x)
-        self.rows += [Row(str(i), names, subset) for i, names in enumerate(labels)]
-
-    def _name_labels(self) -> list[str]:
-        return sort_labels({name for row in self.rows for name in row.labels})
+        self._parts.append(x)
+        for number in range(len(x)):
+            index.add(str(number), () if y is None else _labels(y[number]), subset)
 
     def _unfit(self, what: str) -> BundleError:
         return BundleError(
@@ -131,6 +149,28 @@ class ArraySource:
             " y is (n,), or 0 and 1 of (n, labels).",
             file=self._file,
         )
+
+
+def is_arrays(source: Path) -> bool:
+    """Whether ``source`` is such a file, or a folder of them."""
+    if source.is_dir():
+        return any(
+            p.suffix.lower() == ".npy" and p.stem.lower() in _KNOWN for p in source.iterdir()
+        )
+    return source.suffix.lower() in (".npz", ".npy")
+
+
+def _read_files(folder: Path, names: Collection[str | None]) -> dict[str, Array]:
+    """The arrays of files called so, which stay there; labels may be lines of text."""
+    arrays: dict[str, Array] = {}
+    for path in sorted(folder.iterdir()):
+        name, suffix = path.stem.lower(), path.suffix.lower()
+        if name in names and suffix == ".npy":
+            arrays[name] = np.load(path, "r", allow_pickle=False)
+        elif name in names and suffix == ".txt":
+            lines = path.read_text(encoding="utf-8-sig").splitlines()
+            arrays[name] = np.array([line.strip() for line in lines])
+    return arrays
 
 
 def _labels(row: NDArray[np.generic]) -> tuple[str, ...]:

@@ -11,7 +11,7 @@ from autodl.errors import BundleError
 from autodl.metadata import Format, MatrixSpec
 from autodl.records import Example
 from formatter.readers.files import FileSource, Place
-from formatter.source import Shape, require_media
+from formatter.source import Options, Shape, require_media
 
 
 class AudioSource(FileSource[NDArray[np.float32]]):
@@ -20,7 +20,8 @@ class AudioSource(FileSource[NDArray[np.float32]]):
     kind = "audio"
     suffixes = frozenset({".wav", ".flac", ".ogg", ".oga", ".mp3", ".aiff", ".aif"})
 
-    def load(self, place: Place) -> NDArray[np.float32]:
+    @staticmethod
+    def load(place: Place, options: Options) -> NDArray[np.float32]:
         """See ``FileSource``: float32 (samples,), channels averaged, resampled."""
         with require_media("audio"):
             import soundfile
@@ -36,8 +37,8 @@ class AudioSource(FileSource[NDArray[np.float32]]):
             raise BundleError("audio-unreadable", "The audio holds no sample.")
         if not np.isfinite(mono).all():
             raise BundleError("audio-unreadable", "The audio holds samples that are no numbers.")
-        if rate != self.options.sample_rate:
-            mono = soxr.resample(mono, rate, self.options.sample_rate)
+        if rate != options.sample_rate:
+            mono = soxr.resample(mono, rate, options.sample_rate)
         return np.asarray(mono, np.float32)
 
     def encode(self, loaded: NDArray[np.float32]) -> Example:

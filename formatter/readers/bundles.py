@@ -16,7 +16,7 @@ from autodl.dataset import Dataset, open_subset
 from autodl.errors import BundleError
 from autodl.predictions import read_labels
 from autodl.records import Example
-from formatter.source import Options, Row, Shape, Subset
+from formatter.source import IndexBuilder, Options, Shape, Subset
 
 SUBSET_NAMES: dict[str, Subset] = {
     "train": "train",
@@ -33,7 +33,7 @@ class BundleSource:
     def __init__(self, source: Path, options: Options) -> None:
         bundle = find_bundle(source)
         self._parts: list[tuple[Dataset, int]] = []  # each row's subset and record
-        self.rows: list[Row] = []
+        index = IndexBuilder()
         train = open_subset(bundle.train)
         self._spec = train.metadata_
         self.label_names: Sequence[str] = _label_names(train)
@@ -43,11 +43,12 @@ class BundleSource:
             if subset == "test":
                 labels = read_labels(_require_labels(bundle.labels), self._spec.output_dim)
             keep = None if options.resplit and subset != "unlabelled" else SUBSET_NAMES[subset]
-            self._add(subset, keep, dataset, labels, read_items(path))
+            self._add(subset, keep, dataset, labels, read_items(path), index)
+        self.index = index.build()
 
-    def read(self, rows: Sequence[int]) -> Iterator[Example]:
+    def read(self, rows: NDArray[np.int32]) -> Iterator[Example]:
         """See ``Source``."""
-        for number in rows:
+        for number in rows.tolist():
             dataset, record = self._parts[number]
             yield dataset.record(record)
 
@@ -67,12 +68,13 @@ class BundleSource:
         dataset: Dataset,
         labels: NDArray[np.float64],
         items: list[str] | None,
+        index: IndexBuilder,
     ) -> None:
         for record, row in enumerate(labels):
             name = items[record] if items else f"{subset}-{record}"
             names = tuple(self.label_names[c] for c in np.flatnonzero(row > 0).tolist())
             self._parts.append((dataset, record))
-            self.rows.append(Row(name, () if subset == "unlabelled" else names, keep))
+            index.add(name, () if subset == "unlabelled" else names, keep)
 
 
 def is_bundle(source: Path) -> bool:

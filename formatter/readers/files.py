@@ -1,100 +1,84 @@
-"""Sources of one file an example: loaded by several threads, whatever says where they lie."""
+"""Sources of one file an example: loaded by several processes, whatever says where they lie."""
 
 from __future__ import annotations
 
 import io
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO, ClassVar, Generic, TypeVar
+from typing import BinaryIO, ClassVar, Generic, NamedTuple, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
 
 from autodl.errors import BundleError
 from autodl.records import Example
 from formatter.parallel import map_in_order
-from formatter.source import Options, Row, Shape
+from formatter.source import IndexBuilder, Options, Shape, Subset
 
 _NUMBERS = re.compile(r"(\d+)")
 T = TypeVar("T")
 
 
-@dataclass(frozen=True)
-class Place:
-    """A file of the source, or one kept in a table's cell, and its size in bytes."""
+class Place(NamedTuple):
+    """Where an example's content lies: a file, or a stretch of one, and its size in bytes."""
 
-    path: Path
+    path: str
     size: int
-    data: bytes | None = None  #: the content, where it is in a cell
+    start: int = 0
+    called: str | None = None  #: for a stretch, as people know it
 
     @property
     def name(self) -> str:
         """As people know it: the file with its folder."""
-        return relative_name(self.path)
+        return self.called or relative_name(Path(self.path))
 
     def open(self) -> BinaryIO:
         """The content as a file, to be closed by who reads it. Raises OSError."""
-        return self.path.open("rb") if self.data is None else io.BytesIO(self.data)
+        return Path(self.path).open("rb") if self.called is None else io.BytesIO(self.read())
 
     def read(self) -> bytes:
         """The content. Raises OSError."""
-        return self.path.read_bytes() if self.data is None else self.data
+        with io.FileIO(self.path) as file:
+            if self.called is None:
+                return file.read()
+            file.seek(self.start)
+            return file.read(self.size)
 
 
-@dataclass
-class Index:
-    """The examples of a source, one place a row."""
+class FileIndex(IndexBuilder):
+    """The examples of a source, and a place for each."""
 
-    places: list[Place] = field(default_factory=list)
-    rows: list[Row] = field(default_factory=list)
+    def __init__(self, kept: object = None) -> None:
+        super().__init__()
+        self.places: list[Place] = []
+        self.kept = kept  #: what must live as long as the places
 
-    def add(self, place: Place, row: Row) -> None:
+    def add_file(
+        self, place: Place, name: str, labels: tuple[str, ...], subset: Subset | None
+    ) -> None:
         """Append an example."""
         self.places.append(place)
-        self.rows.append(row)
+        self.add(name, labels, subset)
 
 
-class FileSource(ABC, Generic[T]):
-    """Such a source; a kind of file adds how one is loaded into a ``T``.
+@dataclass(frozen=True)
+class Loader(Generic[T]):
+    """Loads a file in any process, with its name in every complaint.
 
-    Raises BundleError: ``source-file-empty``, ``source-unreadable``.
+    Raises BundleError: ``source-file-empty``, ``source-unreadable``, and those of ``load``.
     """
 
-    kind: ClassVar[str]
-    suffixes: ClassVar[frozenset[str]]
+    load: Callable[[Place, Options], T]
+    options: Options
 
-    def __init__(self, index: Index, options: Options) -> None:
-        self.options = options
-        self.places = index.places
-        self.rows = index.rows
-        self.label_names = sort_labels({name for row in self.rows for name in row.labels})
-
-    def read(self, rows: Sequence[int]) -> Iterator[Example]:
-        """See ``Source``; files are loaded by several threads."""
-        places = (self.places[number] for number in rows)
-        for loaded in map_in_order(
-            self.load_place, places, lambda place: place.size, self.options.jobs
-        ):
-            yield self.encode(loaded)
-
-    @abstractmethod
-    def load(self, place: Place) -> T:
-        """Read and decode one file, in any thread. BundleErrors get the file's name added."""
-
-    @abstractmethod
-    def encode(self, loaded: T) -> Example:
-        """Make the example, and note what ``shape`` needs; called in the order of the rows."""
-
-    @abstractmethod
-    def shape(self) -> Shape:
-        """See ``Source``."""
-
-    def load_place(self, place: Place) -> T:
-        """``load``, with the file's name in every complaint."""
+    def __call__(self, place: Place) -> T:
         try:
             if not place.size:
                 raise BundleError("source-file-empty", "The file is empty.")
-            return self.load(place)
+            return self.load(place, self.options)
         except BundleError as error:
             raise BundleError(
                 error.code,
@@ -109,6 +93,41 @@ class FileSource(ABC, Generic[T]):
                 hint="Replace the file, or remove it from the source.",
                 file=place.name,
             ) from error
+
+
+class FileSource(ABC, Generic[T]):
+    """Such a source; a kind of file adds how one is loaded into a ``T``."""
+
+    kind: ClassVar[str]
+    suffixes: ClassVar[frozenset[str]]
+
+    def __init__(self, files: FileIndex, options: Options) -> None:
+        self.options = options
+        self.files = files
+        self.index = files.build()
+        self.label_names = sort_labels({n for names in self.index.label_sets for n in names})
+        self.loader = Loader(self.load, options)
+
+    def read(self, rows: NDArray[np.int32]) -> Iterator[Example]:
+        """See ``Source``; files are loaded by several processes."""
+        places = (self.files.places[number] for number in rows.tolist())
+        for loaded in map_in_order(
+            self.loader, places, lambda place: place.size, self.options.jobs
+        ):
+            yield self.encode(loaded)
+
+    @staticmethod
+    @abstractmethod
+    def load(place: Place, options: Options) -> T:
+        """Read and decode one file, in any process. BundleErrors get the file's name added."""
+
+    @abstractmethod
+    def encode(self, loaded: T) -> Example:
+        """Make the example, and note what ``shape`` needs; called in the order of the rows."""
+
+    @abstractmethod
+    def shape(self) -> Shape:
+        """See ``Source``."""
 
 
 def sort_labels(names: set[str]) -> list[str]:

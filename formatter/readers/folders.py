@@ -8,22 +8,23 @@ named by its label. Both may be already split into ``train/``, ``test/`` and per
 
 from __future__ import annotations
 
+import os
 import stat
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 
 from autodl.errors import BundleError, UsageError
-from formatter.readers.files import Index, Place, natural_key, relative_name
+from formatter.csvs import find_column, read_csv_rows
+from formatter.readers.files import FileIndex, Place, natural_key, relative_name
 from formatter.readers.listings import find_listing, read_listing
-from formatter.source import Options, Row, Subset
-from formatter.tables import find_column, read_csv_rows
+from formatter.source import Options, Subset
 
 FILES_NAME = "files.csv"
 VALIDATION = ("valid", "val", "validation")
 RESERVED = {"train", "test", "unlabelled", *VALIDATION}
 
 
-def index_folder(source: Path, options: Options, suffixes: frozenset[str]) -> Index:
+def index_folder(source: Path, options: Options, suffixes: frozenset[str]) -> FileIndex:
     """Every example of the folder, with its labels.
 
     Raises BundleError: ``source-file-missing``, ``source-path-unsafe``, ``labels-file-twice``, and
@@ -35,17 +36,17 @@ def index_folder(source: Path, options: Options, suffixes: frozenset[str]) -> In
             "Files have no columns, so --group cannot be used with them.",
             hint="Split the files into train/ and test/ yourself: a given split is kept.",
         )
-    index = Index()
+    files = FileIndex()
     for subset, folder in _parts(source, options.test_part):
         listing = find_listing(folder)
         if listing is not None:
-            _add_listed(index, folder, listing, subset)
+            _add_listed(files, folder, listing, subset)
         else:
-            _add_classes(index, folder, suffixes, subset)
+            _add_classes(files, folder, suffixes, subset)
     unlabelled = options.unlabelled or source / "unlabelled"
     if unlabelled.is_dir():
-        _add_unlabelled(index, unlabelled, suffixes)
-    return index
+        _add_unlabelled(files, unlabelled, suffixes)
+    return files
 
 
 def first_suffix(source: Path) -> str | None:
@@ -67,26 +68,26 @@ def first_suffix(source: Path) -> str | None:
     return None
 
 
-def _add_listed(index: Index, folder: Path, listing: Path, subset: Subset | None) -> None:
+def _add_listed(files: FileIndex, folder: Path, listing: Path, subset: Subset | None) -> None:
     seen: set[str] = set()
     for listed in read_listing(listing):
         place = _locate(folder, listed.name, listing, listed.line, seen)
-        index.add(place, Row(listed.name, listed.labels, subset or listed.subset))
+        files.add_file(place, listed.name, listed.labels, subset or listed.subset)
 
 
 def _add_classes(
-    index: Index, folder: Path, suffixes: frozenset[str], subset: Subset | None
+    files: FileIndex, folder: Path, suffixes: frozenset[str], subset: Subset | None
 ) -> None:
     for label in _class_folders(folder, subset is None):
         for place in _files(label, suffixes):
-            index.add(place, Row(f"{label.name}/{place.path.name}", (label.name,), subset))
+            files.add_file(place, f"{label.name}/{_base_name(place)}", (label.name,), subset)
 
 
-def _add_unlabelled(index: Index, folder: Path, suffixes: frozenset[str]) -> None:
+def _add_unlabelled(files: FileIndex, folder: Path, suffixes: frozenset[str]) -> None:
     path = folder / FILES_NAME
     if not path.is_file():
         for place in _files(folder, suffixes):
-            index.add(place, Row(place.path.name, (), "unlabelled"))
+            files.add_file(place, _base_name(place), (), "unlabelled")
         return
     seen: set[str] = set()
     lines = read_csv_rows(path)
@@ -94,18 +95,17 @@ def _add_unlabelled(index: Index, folder: Path, suffixes: frozenset[str]) -> Non
     column = find_column(header, ("filename",)) or 0
     for line, cells in lines:
         place = _locate(folder, cells[column], path, line, seen)
-        index.add(place, Row(cells[column], (), "unlabelled"))
+        files.add_file(place, cells[column], (), "unlabelled")
 
 
 def _locate(folder: Path, name: str, named_in: Path, line: int | None, seen: set[str]) -> Place:
-    where = relative_name(named_in)
-    relative = PurePosixPath(name.replace("\\", "/"))
-    if relative.is_absolute() or ".." in relative.parts or not relative.parts:
+    relative = name.replace("\\", "/")
+    if ".." in relative.split("/") or relative.startswith("/") or relative.strip("./") == "":
         raise BundleError(
             "source-path-unsafe",
             f"{name!r} is not the name of a file in this folder.",
             hint="Give paths relative to the folder of this list.",
-            file=where,
+            file=relative_name(named_in),
             line=line,
         )
     if name in seen:
@@ -113,34 +113,39 @@ def _locate(folder: Path, name: str, named_in: Path, line: int | None, seen: set
             "labels-file-twice",
             f"{name} is listed twice.",
             hint="One line a file; several labels are separated by one space.",
-            file=where,
+            file=relative_name(named_in),
             line=line,
         )
     seen.add(name)
-    place = _find_file(folder / relative)
+    place = _find_file(f"{folder}/{relative}")
     if place is None:
         raise BundleError(
             "source-file-missing",
             f"There is no file {name}.",
             hint="Correct the name or remove the line.",
-            file=where,
+            file=relative_name(named_in),
             line=line,
         )
     return place
 
 
 def _files(folder: Path, suffixes: frozenset[str]) -> list[Place]:
-    paths = (path for path in folder.iterdir() if path.suffix.lower() in suffixes)
+    with os.scandir(folder) as entries:
+        paths = [e.path for e in entries if PurePosixPath(e.name).suffix.lower() in suffixes]
     found = (place for place in map(_find_file, paths) if place is not None)
-    return sorted(found, key=lambda place: natural_key(place.path.name))
+    return sorted(found, key=lambda place: natural_key(_base_name(place)))
 
 
-def _find_file(path: Path) -> Place | None:
+def _find_file(path: str) -> Place | None:
     try:
-        status = path.stat()
+        status = os.stat(path)  # noqa: PTH116 a Path for each file of very many takes too long
     except (OSError, ValueError):  # not there, or a name that no file can have
         return None
     return Place(path, status.st_size) if stat.S_ISREG(status.st_mode) else None
+
+
+def _base_name(place: Place) -> str:
+    return place.path.rpartition("/")[2]
 
 
 def _class_folders(folder: Path, whole: bool) -> list[Path]:

@@ -7,26 +7,39 @@ not). Class numbers become names. Images and sounds are read from the cells that
 
 from __future__ import annotations
 
+import functools
 import json
 import re
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import polars as pl
-import polars.selectors as cs
 
-from autodl.errors import BundleError, UsageError
-from formatter.readers.files import Index, Place
+from autodl.errors import UsageError
+from formatter.arrow import read_batches, read_schema
+from formatter.readers.files import FileIndex, Place, relative_name
 from formatter.readers.rows import find_labels
-from formatter.source import Options, Row, Subset
-from formatter.tables import LINE, SUBSET, Table
+from formatter.scratch import Spool
+from formatter.source import Options, Subset
+from formatter.tables import (
+    SUBSET,
+    Part,
+    Table,
+    complaints_about,
+    join_parts,
+    scan_parquet,
+    typed_part,
+)
 
 INFO_NAME = "dataset_info.json"
 MEDIA = {"Image": "image", "Audio": "audio"}  # a feature's type, and the kind of source
 _SHARD = re.compile(r"(\w+)-\d{5}-of-\d{5}(-\w+)?\.parquet")
 _VALIDATION = ("validation", "valid", "val", "dev")
 Features = Mapping[str, Mapping[str, Any]]
+Frames = Callable[[], Iterable[pl.DataFrame]]
 
 
 def is_dataset(source: Path) -> bool:
@@ -34,58 +47,51 @@ def is_dataset(source: Path) -> bool:
     return source.is_dir() and bool(_find_splits(source))
 
 
-def read_dataset(source: Path) -> tuple[Table, tuple[str, str] | None]:
+def read_dataset(source: Path, options: Options) -> tuple[Table, tuple[str, str] | None]:
     """All splits as a table, and the column that holds media, with their kind, if one does.
 
     Raises BundleError (``table-unreadable``).
     """
     splits = _find_splits(source)
     subsets = _name_subsets(list(splits))
-    frames = []
+    parts = []
     media: tuple[str, str] | None = None
     for split, paths in splits.items():
         for path in paths:
-            try:
-                frame, features = _read(path)
-                media = next(
-                    ((c, MEDIA[f["_type"]]) for c, f in features.items() if f["_type"] in MEDIA),
-                    None,
-                )
-                frame = _plain(frame, features, media[0] if media else None)
-            except (pl.exceptions.PolarsError, OSError, ValueError, KeyError, TypeError) as error:
-                raise BundleError(
-                    "table-unreadable",
-                    f"The table cannot be read: {error}.",
-                    hint="Columns must hold numbers, text, images or sounds, not lists.",
-                    file=f"{path.parent.name}/{path.name}",
-                ) from error
-            frames.append(frame.with_columns(pl.lit(subsets[split], pl.String).alias(SUBSET)))
-    frame = pl.concat(frames, how="diagonal_relaxed")
-    frame = frame.with_columns(pl.int_range(1, len(frame) + 1).alias(LINE))
-    return Table(frame, [c for c in frame.columns if c not in (SUBSET, LINE)], source.name), media
+            with complaints_about(relative_name(path)):
+                part, media = _part(path, subsets[split])
+                parts.append(part)
+    as_written = {*options.label, *([options.group] if options.group else [])}
+    return join_parts(parts, as_written, source.name), media
 
 
-def index_cells(table: Table, column: str, options: Options) -> Index:
-    """The files in the cells of a column, each called by its split and number."""
+def index_cells(table: Table, column: str, options: Options) -> FileIndex:
+    """The files in the cells of a column, each called by its split and number.
+
+    They are put aside in one file.
+    """
     if options.group is not None or options.unlabelled is not None:
         raise UsageError(
             "group-unsupported",
             "--group and --unlabelled cannot be used with media in cells.",
             hint="Bring a split called unlabelled, or a split of your own.",
         )
-    index = Index()
     (label, *more) = find_labels(table, options)
     if more:
         raise UsageError("label-column-unknown", "Media in cells have one label column.")
-    numbers: dict[str | None, int] = {}
-    names = table.frame[label].cast(pl.String).to_list()
-    for cell, name, subset in zip(table.frame[column], names, table.frame[SUBSET], strict=True):
-        number = numbers[subset] = numbers.get(subset, -1) + 1
-        data = (cell or {}).get("bytes") or b""
-        labels = (name,) if name is not None and subset != "unlabelled" else ()
-        called = f"{subset or 'row'}/{number}"
-        index.add(Place(Path(called), len(data), data), Row(called, labels, subset))
-    return index
+    spool = Spool(options.scratch)
+    files = FileIndex(spool)
+    numbers: Counter[str | None] = Counter()
+    for frame in table.frames():
+        cells = zip(frame[column], frame[label], frame[SUBSET], strict=True)
+        for cell, name, subset in cells:
+            called = f"{subset or 'row'}/{numbers[subset]}"
+            numbers[subset] += 1
+            start, size = spool.append(cell or b"")
+            labels = (name,) if name is not None and subset != "unlabelled" else ()
+            files.add_file(Place(spool.path, size, start, called), called, labels, subset)
+    spool.flush()
+    return files
 
 
 def _find_splits(source: Path) -> dict[str, list[Path]]:
@@ -115,24 +121,43 @@ def _name_subsets(splits: list[str]) -> dict[str, Subset | None]:
     return named
 
 
-def _read(path: Path) -> tuple[pl.DataFrame, Features]:
+def _part(path: Path, subset: Subset | None) -> tuple[Part, tuple[str, str] | None]:
+    """A shard, and which of its columns holds media of which kind."""
+    schema, frames, features = _open(path)
+    media = next(
+        (
+            (c, MEDIA[f["_type"]])
+            for c, f in features.items()
+            if f["_type"] in MEDIA and c in schema
+        ),
+        None,
+    )
+
+    def plain(frame: pl.DataFrame) -> pl.DataFrame:
+        """Class numbers as names, -1 as none; the bytes of media."""
+        for column, feature in features.items():
+            if feature["_type"] == "ClassLabel" and feature.get("names"):
+                names = dict(enumerate(map(str, feature["names"])))
+                named = pl.col(column).replace_strict(names, default=None, return_dtype=pl.String)
+                frame = frame.with_columns(named)
+        if media is None:
+            return frame
+        return frame.with_columns(pl.col(media[0]).struct.field("bytes").alias(media[0]))
+
+    empty = plain(pl.DataFrame(schema=schema))
+    part = typed_part(path, subset, empty.schema, lambda: map(plain, frames()))
+    if media is not None:
+        part = replace(part, types={**part.types, media[0]: pl.Binary})
+    return part, media
+
+
+def _open(path: Path) -> tuple[pl.Schema, Frames, Features]:
     if path.suffix == ".parquet":
-        info = json.loads(pl.read_parquet_metadata(path).get("huggingface", "{}"))
-        return pl.read_parquet(path), info.get("info", {}).get("features", {})
-    info = json.loads((path.parent / INFO_NAME).read_bytes())
-    with path.open("rb") as file:
-        stream = file.read(6) != b"ARROW1"
-    return (pl.read_ipc_stream if stream else pl.read_ipc)(path), info.get("features") or {}
-
-
-def _plain(frame: pl.DataFrame, features: Features, media: str | None) -> pl.DataFrame:
-    """Class numbers as names, -1 as none; truth as 0 and 1; other cells as numbers or text."""
-    for column, feature in features.items():
-        if feature["_type"] == "ClassLabel" and feature.get("names"):
-            names = dict(enumerate(map(str, feature["names"])))
-            frame = frame.with_columns(
-                pl.col(column).replace_strict(names, default=None, return_dtype=pl.String)
-            )
-    frame = frame.with_columns(pl.col(pl.Boolean).cast(pl.Int8))
-    text = cs.exclude(cs.numeric(), *([media] if media else []))
-    return frame.with_columns(text.cast(pl.String))
+        schema, frames = scan_parquet(path)
+        info = json.loads(pl.read_parquet_metadata(path).get("huggingface", "{}")).get("info", {})
+    else:
+        schema, frames = read_schema(path), functools.partial(read_batches, path)
+        info = json.loads((path.parent / INFO_NAME).read_bytes())
+    features = (info.get("features") or {}).items()
+    known = {c: f for c, f in features if isinstance(f, dict) and isinstance(f.get("_type"), str)}
+    return schema, frames, known

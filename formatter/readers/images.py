@@ -13,7 +13,7 @@ from autodl.errors import BundleError
 from autodl.images import MAX_PIXELS
 from autodl.metadata import Format, MatrixSpec
 from autodl.records import Example
-from formatter.readers.files import FileSource, Index, Place
+from formatter.readers.files import FileIndex, FileSource, Place
 from formatter.source import Options, Shape
 
 KEPT_FORMATS = {"JPEG", "PNG"}  # what every reader of the format decodes
@@ -41,16 +41,17 @@ class ImageSource(FileSource[Picture]):
     kind = "image"
     suffixes = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".gif", ".webp", ".tif", ".tiff"})
 
-    def __init__(self, index: Index, options: Options) -> None:
-        super().__init__(index, options)
+    def __init__(self, files: FileIndex, options: Options) -> None:
+        super().__init__(files, options)
         self._sizes: set[tuple[int, int]] = set()
         self._colour = False
 
-    def load(self, place: Place) -> Picture:
+    @staticmethod
+    def load(place: Place, options: Options) -> Picture:
         """See ``FileSource``: every byte is read through a decoder, so that none fails later."""
         data = place.read()
         try:
-            return _prepare(data, self.options.max_side)
+            return _prepare(data, options.max_side)
         except UnidentifiedImageError as error:
             raise BundleError("image-unreadable", "This is no image of a known format.") from error
         except Image.DecompressionBombError as error:

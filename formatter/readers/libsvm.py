@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from autodl.errors import BundleError, UsageError
 from autodl.metadata import Format, MatrixSpec
 from autodl.records import Example, SparseValues
+from formatter.parts import find_parts
 from formatter.readers.files import sort_labels
-from formatter.source import Options, Row, Shape, Subset
+from formatter.source import IndexBuilder, Options, Shape, Subset
 
 SUFFIXES = (".libsvm", ".svm", ".svmlight")
 
@@ -31,14 +33,15 @@ class LibsvmSource:
                 "Columns of libsvm files have no names, so --label and --group do not apply.",
             )
         self._values: list[SparseValues] = []
-        self.rows: list[Row] = []
-        for subset, path in _parts(source, options):
-            self._add(path, subset)
-        self.label_names = sort_labels({name for row in self.rows for name in row.labels})
+        index = IndexBuilder()
+        for subset, path in find_parts(source, options, _find):
+            self._add(path, subset, index)
+        self.index = index.build()
+        self.label_names = sort_labels({n for names in self.index.label_sets for n in names})
 
-    def read(self, rows: Sequence[int]) -> Iterator[Example]:
+    def read(self, rows: NDArray[np.int32]) -> Iterator[Example]:
         """See ``Source``."""
-        for number in rows:
+        for number in rows.tolist():
             yield Example(sparse=self._values[number])
 
     def shape(self) -> Shape:
@@ -50,7 +53,7 @@ class LibsvmSource:
         )
         return Shape(matrix)
 
-    def _add(self, path: Path, subset: Subset | None) -> None:
+    def _add(self, path: Path, subset: Subset | None, index: IndexBuilder) -> None:
         count = 0
         with path.open(encoding="utf-8", errors="replace") as file:
             for line, text in enumerate(file, 1):
@@ -75,7 +78,7 @@ class LibsvmSource:
                 rows = np.zeros(len(pairs), np.int64)
                 self._values.append(SparseValues(col=columns, value=values, row=rows))
                 known = labels if subset != "unlabelled" else ()
-                self.rows.append(Row(str(count), known, subset))
+                index.add(str(count), known, subset)
                 count += 1
 
 
@@ -87,25 +90,3 @@ def is_libsvm(source: Path) -> bool:
 def _find(folder: Path, stem: str) -> Path | None:
     found = (folder / f"{stem}{suffix}" for suffix in SUFFIXES)
     return next((path for path in found if path.is_file()), None)
-
-
-def _parts(source: Path, options: Options) -> Iterator[tuple[Subset | None, Path]]:
-    if source.is_file():
-        yield ("train" if options.test_part else None), source
-        if options.test_part is not None:
-            yield "test", options.test_part
-    else:
-        subsets: tuple[Subset, ...] = ("train", "test")
-        for subset in subsets:
-            path = _find(source, subset)
-            if path is None:
-                raise BundleError(
-                    "source-file-missing",
-                    f"There is no file called {subset}.",
-                    hint="Bring train and test, or format one file and let it be split.",
-                    file=source.name,
-                )
-            yield subset, path
-    unlabelled = options.unlabelled or _find(source, "unlabelled")
-    if unlabelled is not None and unlabelled.is_file():
-        yield "unlabelled", unlabelled

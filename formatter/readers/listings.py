@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from autodl.errors import BundleError
+from formatter.csvs import find_column, read_csv_rows
 from formatter.source import Subset
-from formatter.tables import find_column, read_csv_rows
 
 CLASSES_NAME = "_classes.csv"
 

@@ -1,4 +1,7 @@
-"""Tables whose rows are examples: which columns are labels, and what each row is called."""
+"""Tables whose rows are examples: which columns are labels, and what each row holds.
+
+A table is read once, from start to end; its content is kept in files aside.
+"""
 
 from __future__ import annotations
 
@@ -6,58 +9,110 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from typing import ClassVar
 
+import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
 from autodl.errors import BundleError, UsageError
 from autodl.records import Example
+from formatter.csvs import LINE
+from formatter.parallel import ahead
 from formatter.readers.files import sort_labels
-from formatter.source import Options, Row, Shape
-from formatter.tables import LABEL_NAMES, LINE, SUBSET, Table
+from formatter.source import SUBSETS, Index, Options, Shape
+from formatter.tables import LABEL_NAMES, SUBSET, Table
+
+Codes = NDArray[np.int32]
+
+
+class Dictionary:
+    """Codes of texts, in order of appearance."""
+
+    def __init__(self) -> None:
+        self._categories = pl.Categories.random()
+        # polars forgets the texts when no column has them any more
+        self._kept = pl.Series([], dtype=pl.Categorical(self._categories))
+
+    def encode(self, texts: pl.Series) -> Codes:
+        """int32 (n,), -1 for null."""
+        codes = texts.cast(pl.Categorical(self._categories)).to_physical()
+        return codes.cast(pl.Int32).fill_null(-1).to_numpy()
+
+    def texts(self) -> pl.Series:
+        """Of every code."""
+        return self._categories.to_series()
 
 
 class RowSource(ABC):
     """The rows and labels of a table; a kind of table adds what its other columns mean.
 
-    ``features`` is the frame of the other columns. Raises BundleError:
-    ``table-label-missing``, ``table-label-not-binary``, ``table-no-features``; UsageError:
-    ``label-column-unknown``, ``group-column-unknown``.
+    ``columns`` are the others. Raises BundleError: ``table-label-missing``,
+    ``table-label-not-binary``, ``table-no-features``; UsageError: ``label-column-unknown``,
+    ``group-column-unknown``; and what ``Table.frames`` raises.
     """
 
     kind: ClassVar[str]
     splits_labels: ClassVar[bool] = False  #: whether a cell may hold several labels
 
     def __init__(self, table: Table, options: Options) -> None:
-        labels = find_labels(table, options)
         self.options = options
         self.file = table.file
-        self._multi_label = len(labels) > 1
-        known = pl.col(SUBSET).fill_null("") != "unlabelled"
-        self._require_labels(table.frame.filter(known), labels)
+        self._labels = find_labels(table, options)
         group = _find_group(table.header, options.group)
-        columns = [c for c in table.header if c not in labels and c != group]
-        if not columns:
+        self.columns = [c for c in table.header if c not in self._labels and c != group]
+        if not self.columns:
             raise BundleError(
                 "table-no-features",
                 "The table has no column but its labels.",
                 hint="Name the label column with --label; the others are what is learnt from.",
                 file=table.file,
             )
-        self.features = table.frame.select(columns)
-        self.lines = table.frame[LINE]
-        self.rows = self._rows(table.frame, labels, group)
-        names = {name for row in self.rows for name in row.labels}
-        self.label_names: Sequence[str] = labels if self._multi_label else sort_labels(names)
+        self.begin(table)
+        labels, units = Dictionary(), Dictionary()
+        codes = [np.empty(0, np.int32)]
+        groups = [np.empty(0, np.int32)]
+        subsets = [np.empty(0, np.int8)]
+        for frame in ahead(table.frames()):
+            known = frame[SUBSET].fill_null("") != "unlabelled"
+            self._require_labels(frame.filter(known))
+            codes.append(labels.encode(self._written(frame).set(~known, None)))
+            subset = frame[SUBSET].replace_strict(SUBSETS, range(len(SUBSETS)), default=-1)
+            subsets.append(subset.cast(pl.Int8).to_numpy())
+            if group is not None:
+                groups.append(units.encode(frame[group]))
+            self.take(frame)
+        sets = [self._names(written) for written in labels.texts().to_list()]
+        self.index = Index(
+            [(), *sets],
+            np.concatenate(codes) + np.int32(1),
+            np.concatenate(subsets),
+            groups=_tell_apart(np.concatenate(groups)) if group is not None else None,
+        )
+        names = {name for row in sets for name in row}
+        self.label_names: Sequence[str] = self._labels if self._many else sort_labels(names)
 
     @abstractmethod
-    def read(self, rows: Sequence[int]) -> Iterator[Example]:
+    def begin(self, table: Table) -> None:
+        """Make ready for the rows."""
+
+    @abstractmethod
+    def take(self, frame: pl.DataFrame) -> None:
+        """Put the next rows aside."""
+
+    @abstractmethod
+    def read(self, rows: NDArray[np.int32]) -> Iterator[Example]:
         """See ``Source``."""
 
     @abstractmethod
     def shape(self) -> Shape:
         """See ``Source``."""
 
-    def _require_labels(self, frame: pl.DataFrame, labels: list[str]) -> None:
-        for label in labels:
+    @property
+    def _many(self) -> bool:
+        """Whether there are several label columns."""
+        return len(self._labels) > 1
+
+    def _require_labels(self, frame: pl.DataFrame) -> None:
+        for label in self._labels:
             missing = frame.filter(pl.col(label).is_null())
             if len(missing) and not self.splits_labels:
                 raise BundleError(
@@ -67,7 +122,7 @@ class RowSource(ABC):
                     file=self.file,
                     line=missing[LINE][0],
                 )
-            if not self._multi_label:
+            if not self._many:
                 continue
             odd = frame.filter(~pl.col(label).is_in(["0", "1", "0.0", "1.0"]))
             if len(odd):
@@ -80,29 +135,17 @@ class RowSource(ABC):
                     line=odd[LINE][0],
                 )
 
-    def _rows(self, frame: pl.DataFrame, labels: list[str], group: str | None) -> list[Row]:
-        subsets = frame[SUBSET].to_list()
-        groups = frame[group].to_list() if group else [None] * len(frame)
-        columns = [
-            frame[c].to_list() if c in frame.columns else [None] * len(frame) for c in labels
-        ]
-        numbers: dict[str | None, int] = {}
-        names: dict[tuple[str | None, ...], tuple[str, ...]] = {}
-        rows = []
-        for subset, unit, *cells in zip(subsets, groups, *columns, strict=True):
-            number = numbers[subset] = numbers.get(subset, -1) + 1
-            written = tuple(cells) if subset != "unlabelled" else ()
-            if written not in names:
-                names[written] = self._names(labels, cells) if written else ()
-            rows.append(Row(str(number), names[written], subset, unit))
-        return rows
+    def _written(self, frame: pl.DataFrame) -> pl.Series:
+        """The labels of each row as one text."""
+        if self._many:
+            ones = [pl.col(label).str.head(1).fill_null("0") for label in self._labels]
+            return frame.select(pl.concat_str(ones)).to_series()
+        return frame[self._labels[0]].fill_null("").str.strip_chars()
 
-    def _names(self, labels: list[str], cells: list[str]) -> tuple[str, ...]:
-        if self._multi_label:
-            return tuple(name for name, cell in zip(labels, cells, strict=True) if float(cell) == 1)
-        if self.splits_labels:
-            return tuple((cells[0] or "").split())
-        return (cells[0].strip(),)
+    def _names(self, written: str) -> tuple[str, ...]:
+        if self._many:
+            return tuple(n for n, cell in zip(self._labels, written, strict=True) if cell == "1")
+        return tuple(written.split()) if self.splits_labels else (written,)
 
 
 def find_labels(table: Table, options: Options) -> list[str]:
@@ -133,3 +176,10 @@ def _find_group(header: list[str], group: str | None) -> str | None:
             hint=f"The columns are: {', '.join(header[:50])}.",
         )
     return group
+
+
+def _tell_apart(groups: Codes) -> Codes:
+    """A row without a group is one of its own."""
+    alone = groups < 0
+    groups[alone] = groups.max(initial=0) + 1 + np.arange(np.count_nonzero(alone))
+    return groups

@@ -7,7 +7,7 @@ the metadata, as ``column=value``.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 import numpy as np
 import polars as pl
@@ -15,59 +15,78 @@ from numpy.typing import NDArray
 
 from autodl.metadata import Format, MatrixSpec
 from autodl.records import Example
-from formatter.readers.rows import RowSource
-from formatter.source import Options, Shape
-from formatter.tables import Table
+from formatter.readers.rows import Dictionary, RowSource
+from formatter.scratch import RowFile
+from formatter.source import Shape
+from formatter.tables import MISSING, Table
 
-MISSING = ["", "NA", "N/A", "NaN", "nan", "null", "NULL", "?"]  # in a feature, not in a label
 MAX_NAMED_CATEGORIES = 10_000  # of one column: more would only swell the metadata
+FRAME_ROWS = 8192  # turned from columns into rows at a time, within the processor's cache
+Floats = NDArray[np.float32]
 
 
 class TabularSource(RowSource):
-    """See the module."""
+    """See the module. Of text, codes in order of appearance are kept until all is known."""
 
     kind = "tabular"
 
-    def __init__(self, table: Table, options: Options) -> None:
-        super().__init__(table, options)
+    def begin(self, table: Table) -> None:
+        """See ``RowSource``."""
+        self._rows = RowFile(self.options.scratch, len(self.columns))
+        self._texts = {c: Dictionary() for c in self.columns if table.types[c] is pl.String}
+        self._meaning: dict[str, Floats] = {}
         self._categories: dict[str, list[str]] = {}
-        self.values = self._encode(self.features)
-        self.features = self.features.clear()  # as large as the values
 
-    def read(self, rows: Sequence[int]) -> Iterator[Example]:
+    def take(self, frame: pl.DataFrame) -> None:
+        """See ``RowSource``."""
+        features = frame.select(self.columns)
+        for name, dictionary in self._texts.items():
+            text = features[name].str.strip_chars()
+            codes = pl.Series(name, dictionary.encode(text.set(text.is_in(MISSING), None)))
+            features = features.with_columns(codes)
+        features = features.cast(pl.Float32)
+        for block in features.iter_slices(FRAME_ROWS):
+            self._rows.append(block.to_numpy(order="c"))
+
+    def read(self, rows: NDArray[np.int32]) -> Iterator[Example]:
         """See ``Source``: each example is one step of one row."""
-        for number in rows:
-            yield Example(dense=self.values[number : number + 1])
+        for block in self.values(rows):
+            for number in range(len(block)):
+                yield Example(dense=block[number : number + 1])
+
+    def values(self, rows: NDArray[np.int32]) -> Iterator[Floats]:
+        """See ``Table``."""
+        meanings = {self.columns.index(c): self._mean(c) for c in self._texts}
+        for block in self._rows.read(rows):
+            for column, meaning in meanings.items():
+                block[:, column] = meaning[block[:, column].astype(np.int32)]
+            yield block
 
     def shape(self) -> Shape:
         """One row of as many columns as there are features."""
         codes = {
             f"{column}={name}": code
-            for column, names in self._categories.items()
-            if len(names) <= MAX_NAMED_CATEGORIES
-            for code, name in enumerate(names)
+            for column in self._texts
+            for code, name in enumerate(self._categories.get(column, []))
         }
         matrix = MatrixSpec(
-            row_count=1, col_count=self.values.shape[1], num_channels=1, format=Format.DENSE
+            row_count=1, col_count=len(self.columns), num_channels=1, format=Format.DENSE
         )
-        features = {name: index for index, name in enumerate(self.features.columns)}
+        features = {name: index for index, name in enumerate(self.columns)}
         return Shape(matrix, features=features, channels=codes)
 
-    def _encode(self, table: pl.DataFrame) -> NDArray[np.float32]:
-        """float32 (rows, features); notes the names of the categories of each that has them."""
-        values = np.empty(table.shape, np.float32)
-        for index, column in enumerate(table.iter_columns()):
-            numbers = column if column.dtype.is_numeric() else self._code(column)
-            values[:, index] = numbers.cast(pl.Float32).fill_null(np.nan).to_numpy()
-        return values
+    def _mean(self, column: str) -> Floats:
+        """What each code of a column stands for, the last one for a missing value.
 
-    def _code(self, column: pl.Series) -> pl.Series:
-        """Numbers of a column of text: what it says, or else the codes of its categories."""
-        text = column.cast(pl.String).str.strip_chars()
-        text = text.set(text.is_in(MISSING), None)
-        numbers = text.cast(pl.Float64, strict=False)
-        if numbers.null_count() == text.null_count():
-            return numbers
-        names = sorted(text.drop_nulls().unique().to_list())
-        self._categories[column.name] = names
-        return text.cast(pl.Enum(names)).to_physical()
+        Text that is all numbers is what it says; other text is numbered in sorted order.
+        """
+        if column not in self._meaning:
+            names = self._texts[column].texts()
+            numbers = names.cast(pl.Float64, strict=False)
+            if numbers.null_count():
+                order = names.arg_sort()
+                numbers = pl.Series(np.argsort(order.to_numpy()))
+                if len(names) <= MAX_NAMED_CATEGORIES:
+                    self._categories[column] = names.gather(order).to_list()
+            self._meaning[column] = np.append(numbers.to_numpy(), np.nan).astype(np.float32)
+        return self._meaning[column]

@@ -11,12 +11,14 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
 from autodl.errors import BundleError
 from autodl.metadata import Format, MatrixSpec
 from autodl.records import Example
-from formatter.readers.files import FileSource, Index, Place
+from formatter.readers.files import FileIndex, FileSource, Place
 from formatter.readers.rows import RowSource, find_labels
+from formatter.scratch import Spool
 from formatter.source import Options, Shape
 from formatter.tables import Table
 
@@ -55,16 +57,24 @@ class TextSource(RowSource):
     kind = "text"
     splits_labels = True
 
-    def __init__(self, table: Table, options: Options) -> None:
-        super().__init__(table, options)
-        (column,) = self.features.iter_columns()
-        self._texts: list[str] = column.cast(pl.String).fill_null("").to_list()
-        self._vocabulary = Vocabulary(self._texts[:SAMPLED_TEXTS])
+    def begin(self, table: Table) -> None:
+        """See ``RowSource``."""
+        (self._column,) = self.columns
+        self._texts = Spool(self.options.scratch)
+        head = table.head()[self._column].head(SAMPLED_TEXTS)
+        self._vocabulary = Vocabulary(head.cast(pl.String).fill_null("").to_list())
 
-    def read(self, rows: Sequence[int]) -> Iterator[Example]:
+    def take(self, frame: pl.DataFrame) -> None:
+        """See ``RowSource``."""
+        texts = frame[self._column].cast(pl.String).fill_null("").to_list()
+        for text in texts:
+            self._texts.append(text.encode())
+
+    def read(self, rows: NDArray[np.int32]) -> Iterator[Example]:
         """See ``Source``."""
-        for number in rows:
-            yield self._vocabulary.encode(self._texts[number])
+        self._texts.flush()
+        for number in rows.tolist():
+            yield self._vocabulary.encode(self._texts.read(number).decode())
 
     def shape(self) -> Shape:
         """See ``Vocabulary``."""
@@ -77,12 +87,13 @@ class TextFileSource(FileSource[str]):
     kind = "text"
     suffixes = frozenset({".txt"})
 
-    def __init__(self, index: Index, options: Options) -> None:
-        super().__init__(index, options)
-        step = max(1, len(self.places) // SAMPLED_TEXTS)
-        self._vocabulary = Vocabulary([self.load_place(p) for p in self.places[::step]])
+    def __init__(self, files: FileIndex, options: Options) -> None:
+        super().__init__(files, options)
+        step = max(1, len(files.places) // SAMPLED_TEXTS)
+        self._vocabulary = Vocabulary([self.loader(p) for p in files.places[::step]])
 
-    def load(self, place: Place) -> str:
+    @staticmethod
+    def load(place: Place, options: Options) -> str:
         """See ``FileSource``."""
         try:
             return place.read().decode("utf-8-sig").strip()
@@ -108,7 +119,7 @@ def is_text(table: Table, options: Options) -> bool:
     columns = [c for c in table.header if c not in labels and c != options.group]
     if len(columns) != 1:
         return False
-    values = table.frame[columns[0]].drop_nulls()
+    values = table.head()[columns[0]].drop_nulls()
     if not len(values) or values.cast(float, strict=False).null_count() < len(values) / 2:
         return False
     return bool(values.n_unique() > DISTINCT_SHARE * len(values))

@@ -6,7 +6,7 @@ of a channel by commas, the class at the end. ``NAME_TRAIN.ts`` finds ``NAME_TES
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +16,7 @@ from autodl.errors import BundleError
 from autodl.metadata import Format, MatrixSpec
 from autodl.records import Example
 from formatter.readers.files import sort_labels
-from formatter.source import Options, Row, Shape, Subset
+from formatter.source import IndexBuilder, Options, Shape, Subset
 
 
 class TsSource:
@@ -26,16 +26,17 @@ class TsSource:
 
     def __init__(self, source: Path, options: Options) -> None:
         self._values: list[NDArray[np.float32]] = []  # (steps, channels) each
-        self.rows: list[Row] = []
+        index = IndexBuilder()
         for subset, path in _parts(source, options.test_part):
-            self._add(path, subset)
+            self._add(path, subset, index)
         if options.unlabelled is not None and options.unlabelled.is_file():
-            self._add(options.unlabelled, "unlabelled")
-        self.label_names = sort_labels({name for row in self.rows for name in row.labels})
+            self._add(options.unlabelled, "unlabelled", index)
+        self.index = index.build()
+        self.label_names = sort_labels({n for names in self.index.label_sets for n in names})
 
-    def read(self, rows: Sequence[int]) -> Iterator[Example]:
+    def read(self, rows: NDArray[np.int32]) -> Iterator[Example]:
         """See ``Source``."""
-        for number in rows:
+        for number in rows.tolist():
             yield Example(dense=self._values[number])
 
     def shape(self) -> Shape:
@@ -50,7 +51,7 @@ class TsSource:
         same = len(lengths) == 1 and lengths != {1}
         return Shape(matrix, sequence_size=lengths.pop() if same else -1)
 
-    def _add(self, path: Path, subset: Subset | None) -> None:
+    def _add(self, path: Path, subset: Subset | None, index: IndexBuilder) -> None:
         count = 0
         in_data = False
         with path.open(encoding="utf-8", errors="replace") as file:
@@ -77,7 +78,7 @@ class TsSource:
                     ) from error
                 self._values.append(steps)
                 names = (label.strip(),) if subset != "unlabelled" else ()
-                self.rows.append(Row(str(count), names, subset))
+                index.add(str(count), names, subset)
                 count += 1
 
 

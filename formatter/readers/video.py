@@ -15,7 +15,7 @@ from PIL import Image
 from autodl.errors import BundleError
 from autodl.metadata import Format, MatrixSpec
 from autodl.records import Example
-from formatter.readers.files import FileSource, Index, Place
+from formatter.readers.files import FileIndex, FileSource, Place
 from formatter.source import Options, Shape, require_media
 
 JPEG_QUALITY = 90
@@ -34,12 +34,13 @@ class VideoSource(FileSource[Clip]):
     kind = "video"
     suffixes = frozenset({".mp4", ".avi", ".mkv", ".webm", ".mov", ".m4v", ".mpg", ".mpeg"})
 
-    def __init__(self, index: Index, options: Options) -> None:
-        super().__init__(index, options)
+    def __init__(self, files: FileIndex, options: Options) -> None:
+        super().__init__(files, options)
         self._sizes: set[tuple[int, int]] = set()
         self._lengths: set[int] = set()
 
-    def load(self, place: Place) -> Clip:
+    @staticmethod
+    def load(place: Place, options: Options) -> Clip:
         """See ``FileSource``."""
         with require_media("video"):
             import av
@@ -48,7 +49,7 @@ class VideoSource(FileSource[Clip]):
                 if not container.streams.video:
                     raise BundleError("video-unreadable", "The file holds no picture.")
                 packets = sum(packet.size > 0 for packet in container.demux(video=0))
-            wanted = _choose(packets, self.options.max_frames)  # a packet is a frame
+            wanted = _choose(packets, options.max_frames)  # a packet is a frame
             frames: list[bytes] = []
             size: tuple[int, int] | None = None
             with place.open() as file, av.open(file, "r") as container:
@@ -56,7 +57,7 @@ class VideoSource(FileSource[Clip]):
                     if number in wanted:
                         image: Image.Image = frame.to_image()  # type: ignore[no-untyped-call]
                         size = size or image.size
-                        frames.append(_encode(image, size, self.options.max_side))
+                        frames.append(_encode(image, size, options.max_side))
         except av.FFmpegError as error:
             raise BundleError("video-unreadable", f"The video cannot be read: {error}.") from error
         if not frames:

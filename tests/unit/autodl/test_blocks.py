@@ -4,16 +4,17 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from autodl._proto import sequence_example_pb2 as pb
-from autodl.blocks import decode_block, learn
+from autodl.blocks import decode_block, encode_block, learn
 from autodl.dataset import BLOCK_RECORDS, Dataset, open_subset
 from autodl.decode import decode_labels
 from autodl.errors import BundleError
 from autodl.examples import Example, decode_example, encode_example
 from autodl.metadata import Format
+from autodl.records import frame
 from tests.hostile import datasets as make
 
 COLUMNS, LABELS = 3, 5
@@ -109,3 +110,24 @@ def test_a_broken_record_ends_the_iteration_in_its_turn(tmp_path: Path) -> None:
         read.extend(dataset)
     assert caught.value.record == 13
     assert len(read) == 13
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    st.lists(st.sets(st.integers(0, 300), max_size=3), min_size=1, max_size=20),
+    st.integers(1, 40),
+    st.sampled_from([0, 120, 16_380, 2**33]),
+)
+def test_rows_encode_as_each_would_alone(
+    labels: list[set[int]], columns: int, first_id: int
+) -> None:
+    values = np.arange(len(labels) * columns, dtype=np.float32).reshape(-1, columns)
+    index = [np.array(sorted(row), np.int64) for row in labels]
+    alone = [
+        encode_example(
+            Example(first_id + row, of_row, np.ones(len(of_row), np.float32), values[row : row + 1])
+        )
+        for row, of_row in enumerate(index)
+    ]
+    together = encode_block(values, np.arange(len(labels), dtype=np.int32), index, first_id)
+    assert together == b"".join(part for payload in alone for part in frame(payload))

@@ -2,13 +2,13 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from autodl._proto import sequence_example_pb2 as pb
 from autodl.errors import BundleError
-from autodl.examples import Example, SparseValues, decode_example, encode_example, encode_rows
+from autodl.examples import Example, SparseValues, decode_example, encode_example
 
 floats = hnp.arrays(np.float32, st.integers(0, 5), elements=st.floats(width=32))
 tables = hnp.arrays(
@@ -128,28 +128,3 @@ def test_features_of_another_kind_are_refused() -> None:
     message.context.feature["id"].bytes_list.value.append(b"7")
     with pytest.raises(BundleError, match="does not hold integers"):
         decode_example(message.SerializeToString())
-
-
-@settings(max_examples=60, deadline=None)
-@given(
-    st.lists(st.sets(st.integers(0, 300), max_size=3), min_size=1, max_size=20),
-    st.integers(1, 40),
-    st.sampled_from([0, 120, 16_380, 2**33]),
-)
-def test_rows_encode_as_each_would_alone(
-    labels: list[set[int]], columns: int, first_id: int
-) -> None:
-    values = np.arange(len(labels) * columns, dtype=np.float32).reshape(-1, columns)
-    index = [tuple(sorted(row)) for row in labels]
-    alone = [
-        encode_example(
-            Example(
-                id=first_id + row,
-                label_index=np.array(index[row], np.int64),
-                label_score=np.ones(len(index[row]), np.float32),
-                dense=values[row : row + 1],
-            )
-        )
-        for row in range(len(index))
-    ]
-    assert list(encode_rows(values, index, first_id)) == alone

@@ -7,7 +7,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from autodl.errors import BundleError
-from autodl.pickles import read_waves
+from autodl.pickles import dump_waves, read_waves
 
 CODES = {"pickle-unsafe", "pickle-invalid", "speech-content", "file-missing"}
 per_test_folder = settings(
@@ -25,6 +25,15 @@ def test_arrays_of_numbers_are_read_from_every_protocol(
     read = read_waves(tmp_path / "a.pkl")
     assert [wave.dtype for wave in read] == [wave.dtype for wave in waves]
     assert all(np.array_equal(a, b) for a, b in zip(read, waves, strict=True))
+
+
+def test_waves_written_one_by_one_are_a_list_for_every_reader(tmp_path: Path) -> None:
+    waves = [np.arange(length, dtype=np.float32) for length in (0, 1, 5, 70_000)]
+    with (tmp_path / "a.pkl").open("wb") as file:
+        dump_waves(iter(waves), file)
+    theirs = pickle.loads((tmp_path / "a.pkl").read_bytes())
+    for read in (theirs, read_waves(tmp_path / "a.pkl")):
+        assert all(np.array_equal(a, b) for a, b in zip(read, waves, strict=True))
 
 
 @pytest.mark.parametrize("protocol", range(pickle.HIGHEST_PROTOCOL + 1))

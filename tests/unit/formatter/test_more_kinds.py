@@ -168,6 +168,15 @@ def test_sparse_arff_rows_leave_out_zeros(tmp_path: Path) -> None:
     assert summary.labels == {"no": 10, "yes": 10}
 
 
+def test_an_arff_cell_may_be_long_and_a_type_without_values(tmp_path: Path) -> None:
+    header = "@relation r\n@attribute a string\n@attribute b {}\n@attribute label {x,y}\n@data\n"
+    long = "z" * 200_000
+    (tmp_path / "t.arff").write_text(header + f"'{long}',?,x\n{{0 q, 2 y}}\n" * 6)
+    assert convert(tmp_path / "t.arff", None).labels == {"x": 6, "y": 6}
+    (tmp_path / "u.arff").write_text(header + "{-1 x}\n" * 6)
+    assert fault(tmp_path / "u.arff") == ("arff-malformed", "u.arff", 6)
+
+
 def test_a_short_arff_row_is_named(tmp_path: Path) -> None:
     (tmp_path / "t.arff").write_text(ARFF + "1,red,yes\n2,no\n")
     assert fault(tmp_path / "t.arff") == ("arff-malformed", "t.arff", 8)

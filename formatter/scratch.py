@@ -1,0 +1,108 @@
+"""What a source is taken apart into while it is read once: files aside, read back in any order."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from array import array
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float32]
+
+BLOCK_ROWS = 4096
+STRETCH_BYTES = 32 << 20  # of rows that are put in order in memory
+
+
+class RowFile:
+    """Rows of float32 values, equally many each; gone with the object."""
+
+    def __init__(self, folder: Path | None, columns: int) -> None:
+        self._folder = folder
+        self._columns = columns
+        self._file = tempfile.TemporaryFile(dir=folder)
+        self._count = 0
+
+    def __len__(self) -> int:
+        return self._count
+
+    def append(self, values: Floats) -> None:
+        """Add rows, float32 (n, columns)."""
+        self._file.write(np.ascontiguousarray(values, np.float32).data)
+        self._count += len(values)
+
+    def read(self, rows: NDArray[np.int32]) -> Iterator[Floats]:
+        """The rows with these numbers, none twice, in this order: blocks float32 (n, columns).
+
+        They are dealt out to stretches of the order asked for, each small enough for memory: so
+        the file is read from start to end, whatever the order.
+        """
+        stretch = max(BLOCK_ROWS, STRETCH_BYTES // (4 * self._columns))
+        places = np.full(self._count, -1, np.int32)
+        places[rows] = np.arange(len(rows), dtype=np.int32)
+        filled = np.arange(0, len(rows), stretch, dtype=np.int64)
+        with tempfile.TemporaryFile(dir=self._folder) as dealt:
+            for start in range(0, self._count, BLOCK_ROWS):
+                block = self._pread(
+                    self._file.fileno(), start, min(BLOCK_ROWS, len(places) - start)
+                )
+                place = places[start : start + len(block)]
+                self._deal(dealt.fileno(), block[place >= 0], place[place >= 0] // stretch, filled)
+            for start in range(0, len(rows), stretch):
+                part = rows[start : start + stretch]
+                values = np.empty((len(part), self._columns), np.float32)
+                values[np.argsort(part)] = self._pread(dealt.fileno(), start, len(part))
+                for first in range(0, len(part), BLOCK_ROWS):
+                    yield values[first : first + BLOCK_ROWS]
+
+    def _deal(
+        self, file: int, block: Floats, stretch: NDArray[np.int32], filled: NDArray[np.int64]
+    ) -> None:
+        """Append each row to its stretch, of which ``filled`` are the places that are next."""
+        block = block[np.argsort(stretch, kind="stable")]
+        at = 0
+        for number, count in enumerate(np.bincount(stretch).tolist()):
+            if count:
+                where = int(filled[number]) * 4 * self._columns
+                os.pwrite(file, block[at : at + count].data, where)
+                filled[number] += count
+                at += count
+
+    def _pread(self, file: int, start: int, count: int) -> Floats:
+        self._file.flush()
+        values = np.empty((count, self._columns), np.float32)
+        size, at = values.nbytes, 0
+        while at < size:
+            at += os.preadv(file, [values.data.cast("B")[at:]], start * 4 * self._columns + at)
+        return values
+
+
+class Spool:
+    """Pieces of bytes of any size; gone with the folder."""
+
+    def __init__(self, folder: Path | None) -> None:
+        self._file = tempfile.NamedTemporaryFile(dir=folder, delete=False)
+        self._ends = array("q", [0])
+
+    @property
+    def path(self) -> str:
+        """Of the file that holds them, one after another; to be read after ``flush``."""
+        return self._file.name
+
+    def append(self, piece: bytes) -> tuple[int, int]:
+        """Add a piece; (start, size) of it in the file."""
+        self._file.write(piece)
+        self._ends.append(self._ends[-1] + len(piece))
+        return self._ends[-2], len(piece)
+
+    def flush(self) -> None:
+        """Have all that was added in the file."""
+        self._file.flush()
+
+    def read(self, number: int) -> bytes:
+        """A piece, once they were flushed."""
+        start, end = self._ends[number : number + 2]
+        return os.pread(self._file.fileno(), end - start, start)
