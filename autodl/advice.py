@@ -1,4 +1,4 @@
-"""What the contents of a dataset suggest: too few examples, empty classes, duplicates, leaks."""
+"""What the contents of a dataset suggest: too few examples, empty classes, empty columns."""
 
 from __future__ import annotations
 
@@ -15,6 +15,8 @@ Labels = NDArray[np.float64]
 Records = NDArray[np.intp]
 
 FEW_EXAMPLES = 10  # of a class to learn from, below which we say so
+FEW_TRAIN, FEW_TEST = 100, 100  # of all classes
+MOSTLY = 0.5  # of a column's values
 _NAMED = 5  # classes or columns that a message lists
 
 
@@ -71,99 +73,51 @@ def class_findings(
         )
 
 
+def size_findings(counts: Mapping[str, int], files: Mapping[str, str]) -> Iterator[Finding]:
+    """Advice about subsets of few examples; ``counts`` and ``files`` are by subset."""
+    train, test = counts.get("train", 0), counts.get("test", 0)
+    if 0 < train < FEW_TRAIN:
+        yield Finding(
+            "few-training-examples",
+            "note",
+            f"There are only {train:,} training examples.",
+            f"Less than {FEW_TRAIN} seldom suffice; pretrained networks make the most of few.",
+            files["train"],
+        )
+    if 0 < test < FEW_TEST:
+        yield Finding(
+            "few-test-examples",
+            "note",
+            f"With {test:,} test examples, accuracy is known to {100 / test**0.5:.0f} points only.",
+            "Two solutions that differ by less cannot be told apart; gather more test examples.",
+            files["test"],
+        )
+
+
 def column_findings(train: Dataset, seen: Survey, file: str) -> Iterator[Finding]:
     """Findings about the columns of a table, whose training subset lies at ``file``."""
-    if seen.columns is not None and seen.columns.constant.any():
-        constant = np.flatnonzero(seen.columns.constant)
-        columns = {c: name for name, c in train.metadata_.feature_to_index_map.items()}
-        named = [columns.get(c, str(c)) for c in range(len(seen.columns.constant))]
+    if seen.columns is None:
+        return
+    by_number = {c: name for name, c in train.metadata_.feature_to_index_map.items()}
+    names = [by_number.get(c, str(c)) for c in range(len(seen.columns.constant))]
+    constant = np.flatnonzero(seen.columns.constant)
+    if len(constant):
         yield Finding(
             "columns-constant",
             "note",
-            f"The same value in every training row: column {_listed(constant, named)}.",
+            f"The same value in every training row: column {_listed(constant, names)}.",
             "Such columns carry nothing to learn from.",
             file,
         )
-
-
-def duplicate_findings(
-    surveys: Mapping[str, Survey], files: Mapping[str, str]
-) -> Iterator[Finding]:
-    """Findings about examples that are there more than once; ``files`` says where subsets lie."""
-    train = surveys.get("train")
-    if train is not None:
-        first, again = _repeats(train)
-        conflict = train.label_digest[first] != train.label_digest[again]
-        if conflict.any():
-            at = int(np.argmax(conflict))
-            yield Finding(
-                "duplicates-with-other-labels",
-                "warning",
-                f"{int(conflict.sum()):,} training examples repeat another with other labels,"
-                f" such as records {first[at]} and {again[at]}.",
-                "One of the two labels is wrong, or the example belongs to both classes.",
-                files["train"],
-                int(again[at]),
-            )
-        if len(again):
-            yield Finding(
-                "duplicate-examples",
-                "note",
-                f"{len(again):,} training examples repeat another, such as records"
-                f" {first[0]} and {again[0]}.",
-                "Repeated examples count twice in training.",
-                files["train"],
-                int(again[0]),
-            )
-    if train is None or "test" not in surveys:
-        return
-    for kind, code in (("digest", "test-in-train"), ("near", "test-like-train")):
-        inside, outside = _shared(getattr(train, kind), getattr(surveys["test"], kind))
-        if kind == "near":
-            same = train.digest[inside] == surveys["test"].digest[outside]
-            inside, outside = inside[~same], outside[~same]
-        if len(outside):
-            yield _leak(code, files["test"], int(inside[0]), int(outside[0]), len(outside))
-
-
-def _leak(code: str, file: str, train: int, test: int, count: int) -> Finding:
-    hint = "Scores will be too good. Keep what belongs together in one subset (--group)."
-    if code == "test-in-train":
-        return Finding(
-            "test-in-train",
-            "warning",
-            f"{count:,} test examples are also in train, such as test record {test}"
-            f" and train record {train}.",
-            hint,
+    holes = np.flatnonzero((seen.columns.missing > MOSTLY * len(seen)) & ~seen.columns.constant)
+    if len(holes):
+        yield Finding(
+            "columns-mostly-missing",
+            "note",
+            f"Missing in most training rows: column {_listed(holes, names, seen.columns.missing)}.",
+            "See whether something went wrong on the way from the source.",
             file,
-            test,
         )
-    return Finding(
-        "test-like-train",
-        "note",
-        f"{count:,} test pictures look like one in train, such as test record {test}"
-        f" and train record {train}.",
-        hint,
-        file,
-        test,
-    )
-
-
-def _repeats(seen: Survey) -> tuple[Records, Records]:
-    """(first, again): the records that repeat an earlier one, and which."""
-    records = np.flatnonzero(seen.readable)
-    _, first, inverse = np.unique(seen.digest[records], return_index=True, return_inverse=True)
-    again = np.flatnonzero(first[inverse] != np.arange(len(records)))
-    return records[first[inverse][again]], records[again]
-
-
-def _shared(train: NDArray[np.uint64], test: NDArray[np.uint64]) -> tuple[Records, Records]:
-    """(record in train, record in test) of every test record whose non-zero digest is in train."""
-    order = np.argsort(train, kind="stable")
-    at = np.searchsorted(train, test, sorter=order)
-    inside = order[np.minimum(at, len(order) - 1)] if len(order) else np.zeros(len(test), np.intp)
-    same = (train[inside] == test) & (test != 0) if len(order) else np.zeros(len(test), bool)
-    return inside[same], np.flatnonzero(same)
 
 
 def _listed(which: Records, names: list[str], counts: NDArray[np.int64] | None = None) -> str:

@@ -1,6 +1,6 @@
 """check: everything that is wrong with a dataset, and what is in it.
 
-Every byte is read once and every finding is collected; bad data never raise. What a dataset must
+Every record is read and every finding is collected; bad data never raise. What a dataset must
 fulfil is the original reader's and scorer's need (AutoDL formats 1, 2 and 8); what it should
 fulfil (no duplicates across subsets, enough examples) are warnings and notes.
 """
@@ -14,10 +14,13 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from autodl.advice import class_findings, column_findings, duplicate_findings
+from autodl.advice import class_findings, column_findings, size_findings
 from autodl.bundle import ITEMS_NAME, Bundle, find_bundle, read_items
 from autodl.dataset import Dataset, find_shards, open_subset
+from autodl.duplicates import duplicate_findings
 from autodl.errors import BundleError
+from autodl.label_issues import find_label_issues
+from autodl.language import find_languages
 from autodl.metadata import METADATA_NAME, DataSpecification, find_unknown_field, read_metadata_text
 from autodl.predictions import read_labels
 from autodl.report import Finding, Findings, Report
@@ -29,8 +32,12 @@ __all__ = ["Finding", "Report", "check"]
 Labels = NDArray[np.float64]
 
 
-def check(root: Path, jobs: int | None = None) -> Report:
-    """Read the whole dataset in the folder ``root`` with ``jobs`` threads (all cores)."""
+def check(root: Path, jobs: int | None = None, with_label_issues: bool | None = None) -> Report:
+    """Read the whole dataset in the folder ``root`` with ``jobs`` threads (all cores).
+
+    ``with_label_issues`` looks for wrong labels, or not; None: where the dataset is small. Raises
+    UsageError (``labels-extra-missing``) if that is asked for and cannot be done.
+    """
     findings = Findings(root)
     try:
         bundle = find_bundle(root)
@@ -51,8 +58,17 @@ def check(root: Path, jobs: int | None = None) -> Report:
         train = subsets["train"], surveys["train"]
         findings.extend(class_findings(*train, labels, files["train"]))
         findings.extend(column_findings(*train, files["train"]))
+    findings.extend(size_findings({name: len(d) for name, d in subsets.items()}, files))
     findings.extend(duplicate_findings(surveys, files))
-    return Report(findings.sorted(), summarise(bundle, subsets, surveys, labels))
+    summary = summarise(bundle, subsets, surveys, labels)
+    if "train" in surveys:
+        readable = surveys["train"].readable
+        if subsets["train"].metadata_.domain == "text" and readable.any():
+            summary["languages"] = find_languages(subsets["train"], np.flatnonzero(readable))
+        issues = find_label_issues(subsets["train"], readable, with_label_issues, jobs)
+        findings.extend(issues.findings(summary["label_names"], files["train"]))
+        summary["label_issues"] = {"state": issues.state, "count": len(issues.records)}
+    return Report(findings.sorted(), summary)
 
 
 def _check_name(bundle: Bundle, findings: Findings) -> None:

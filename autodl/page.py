@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from html import escape
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,7 @@ from autodl.decode import decode_labels, decode_tensor
 from autodl.errors import BundleError
 from autodl.images import Pixels, decode_image
 from autodl.report import Report
+from autodl.summary import describe_label_issues
 from autodl.text import decode_tokens
 
 EXAMPLES = 24
@@ -26,6 +27,7 @@ THUMBNAIL_PIXELS = 128
 SHOWN_CLASSES = 100
 SHOWN_LETTERS = 300
 SHOWN_VALUES = 20
+LOOKED_AT = ("label-suspicious", "similar-examples", "duplicates-with-other-labels")
 
 _PAGE = """<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><title>{title}</title><style>
@@ -46,7 +48,7 @@ def render_page(root: Path, report: Report) -> str:
     parts = [_verdict(report), *_findings(report), *_facts(report.summary)]
     parts += _classes(report.summary)
     if "train" in report.summary.get("subsets", {}):
-        parts += _examples(root)
+        parts += _examples(root, report)
     return _PAGE.format(title=title, body="\n".join(parts))
 
 
@@ -82,6 +84,33 @@ def _facts(summary: Mapping[str, Any]) -> Iterator[str]:
         missing = facts.get("missing_values", "")
         yield f"<tr><td>{name}<td>{facts['examples']}{sizes}<td>{missing}</tr>"
     yield "</table>"
+    yield from _details(summary)
+
+
+def _details(summary: Mapping[str, Any]) -> Iterator[str]:
+    """What only some datasets have: lengths, languages, a look at the labels."""
+    train = summary["subsets"].get("train", {})
+    if "seconds" in train:
+        low, middle, high = train["seconds"]
+        yield f"<p>At 16 kHz these last {low:g} to {high:g} s, median {middle:g} s.</p>"
+    for axis, histogram in train.get("histograms", {}).items():
+        low, high = histogram["edges"][0], histogram["edges"][-1]
+        yield f"<p>{axis} of train, from {low:g} to {high:g}:<br>{_bars(histogram['counts'])}</p>"
+    if summary.get("languages"):
+        shares = (f"{escape(name)} {share:.0%}" for name, share in summary["languages"].items())
+        yield f"<p>Language: {', '.join(shares)}</p>"
+    if "label_issues" in summary:
+        yield f"<p>Labels: {escape(describe_label_issues(**summary['label_issues']))}</p>"
+
+
+def _bars(counts: list[int]) -> str:
+    """A histogram."""
+    top, bars = max(counts), ""
+    for x, count in enumerate(counts):
+        height = round(100 * count / top, 1)
+        bars += f'<rect x="{x}" y="{100 - height:g}" width=".9" height="{height}"/>'
+    box = f'viewBox="0 0 {len(counts)} 100" preserveAspectRatio="none"'
+    return f'<svg {box} fill="#1a5fb4">{bars}</svg>'
 
 
 def _span(values: list[int] | None) -> str:
@@ -108,15 +137,22 @@ def _classes(summary: Mapping[str, Any]) -> Iterator[str]:
     yield "</table>"
 
 
-def _examples(root: Path) -> Iterator[str]:
-    """A few training examples, those that can be read."""
+def _examples(root: Path, report: Report) -> Iterator[str]:
+    """A few training examples, and those that findings name."""
     try:
         dataset = open_subset(find_bundle(root).train)
     except BundleError:
         return  # the findings say why
-    yield '<h2>Examples</h2><div class="examples">'
+    named = [f.record for f in report.findings if f.code in LOOKED_AT and f.record is not None]
+    if named:
+        yield from _figures("Look at these", dataset, named)
     step = max(1, len(dataset) // EXAMPLES)
-    for index in range(0, len(dataset), step)[:EXAMPLES]:
+    yield from _figures("Examples", dataset, range(0, len(dataset), step)[:EXAMPLES])
+
+
+def _figures(title: str, dataset: Dataset, records: Iterable[int]) -> Iterator[str]:
+    yield f'<h2>{title}</h2><div class="examples">'
+    for index in records:
         try:
             yield _example(dataset, index)
         except BundleError as error:

@@ -11,8 +11,12 @@ from numpy.typing import NDArray
 
 from autodl.bundle import Bundle, find_bundle
 from autodl.dataset import Dataset, open_subset
+from autodl.metadata import DataSpecification, Format
 from autodl.predictions import read_labels
 from autodl.survey import Survey
+
+SAMPLE_RATE = 16_000  # of the challenge's speech; the format itself keeps none
+BINS = 20
 
 
 def describe(root: Path) -> dict[str, Any]:
@@ -42,13 +46,15 @@ def summarise(
     labels: NDArray[np.float64] | None,
 ) -> dict[str, Any]:
     """Facts by the names ``name``, ``layout``, ``modality``, ``classes``, ``label_names``,
-    ``multi_label``, ``shape`` and ``subsets``; what cannot be read is left out."""
+    ``multi_label``, ``balance`` (of the classes, 1 if even), ``shape`` and ``subsets``; what cannot
+    be read is left out."""
     summary = _outline(bundle, subsets)
     for name, seen in surveys.items():
         summary["subsets"][name] = _subset(subsets[name], seen)
     if "train" in surveys:
         summary["multi_label"] = any(count > 1 for count in surveys["train"].label_counts)
         summary["soft_labels"] = surveys["train"].soft > 0
+        summary["balance"] = _balance(surveys["train"].class_counts)
     if "test" in surveys and labels is not None:
         summary["subsets"]["test"]["class_counts"] = _counts(labels)
     return summary
@@ -61,7 +67,7 @@ def _outline(bundle: Bundle, subsets: Mapping[str, Dataset]) -> dict[str, Any]:
         return summary
     spec = dataset.metadata_
     summary |= {
-        "modality": spec.domain,
+        "modality": _modality(spec),
         "classes": spec.output_dim,
         "label_names": dataset.get_class_labels(),
         "shape": list(dataset.metadata.get_tensor_shape()),
@@ -72,10 +78,48 @@ def _outline(bundle: Bundle, subsets: Mapping[str, Dataset]) -> dict[str, Any]:
     return summary
 
 
+def describe_label_issues(state: str, count: int) -> str:
+    """In words, whether wrong labels were looked for, and how many examples are suspicious."""
+    return {
+        "checked": f"{count:,} may be wrong (see the findings)." if count else "none looks wrong.",
+        "not-asked": "not looked at for mistakes; --labels does.",
+        "not-installed": "not looked at for mistakes, for cleanlab is not installed:"
+        " pip install 'autodl-self-service[labels]'.",
+        "not-one-label-each": "not looked at for mistakes: not every example has exactly one.",
+        "too-few-examples": "too few examples to look for mistakes.",
+        "classes-not-told-apart": "quick features cannot tell the classes apart, so no mistake can"
+        " be told either.",
+    }[state]
+
+
+def _modality(spec: DataSpecification) -> str:
+    """The domain, but for series of several channels, which formats 1.8 takes for video."""
+    is_series = spec.domain == "video" and spec.matrix_spec[0].format is not Format.COMPRESSED
+    return "series" if is_series and 1 in _sides(spec) else spec.domain
+
+
+def _sides(spec: DataSpecification) -> tuple[int, int]:
+    return spec.matrix_spec[0].row_count, spec.matrix_spec[0].col_count
+
+
+def _balance(counts: NDArray[np.int64]) -> float | None:
+    """Entropy of the classes' shares, over that of even shares; None for less than two classes."""
+    if len(counts) < 2 or not counts.any():
+        return None
+    shares = counts[counts > 0] / counts.sum()
+    return round(float(-(shares * np.log(shares)).sum() / np.log(len(counts))), 3)
+
+
 def _counts(labels: NDArray[np.float64]) -> list[int]:
     """Examples of each class: the rows in which its column is 1."""
     counts: list[int] = (labels == 1).sum(0).tolist()
     return counts
+
+
+def _histogram(values: NDArray[np.int64]) -> dict[str, list[float]]:
+    """``edges`` (k + 1) and ``counts`` (k) of equally wide bins."""
+    counts, edges = np.histogram(values, BINS)
+    return {"edges": np.round(edges, 1).tolist(), "counts": counts.tolist()}
 
 
 def _subset(dataset: Dataset, seen: Survey) -> dict[str, Any]:
@@ -90,6 +134,10 @@ def _subset(dataset: Dataset, seen: Survey) -> dict[str, Any]:
         if len(readable):
             values = readable[:, axis]
             facts[name] = [int(values.min()), int(np.median(values)), int(values.max())]
+            if facts[name][0] < facts[name][2]:
+                facts.setdefault("histograms", {})[name] = _histogram(values)
+    if dataset.metadata_.domain == "speech" and facts.get("steps", [0])[-1] >= SAMPLE_RATE // 2:
+        facts["seconds"] = [round(steps / SAMPLE_RATE, 2) for steps in facts["steps"]]
     if seen.columns is not None:
         facts["missing_values"] = int(seen.columns.missing.sum())
     return facts

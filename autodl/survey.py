@@ -21,6 +21,7 @@ from autodl.decode import decode_labels, decode_tensor, frames_differ
 from autodl.errors import BundleError
 from autodl.examples import Example, SparseValues
 from autodl.images import Pixels, Probe, probe_image
+from autodl.lookalikes import CELLS, describe_look
 from autodl.metadata import DataSpecification, Format
 from autodl.report import Finding
 from autodl.source import Block
@@ -63,14 +64,16 @@ class Column:
 class Survey:
     """What was seen in a subset.
 
-    With an entry per record: ``digest`` of its content, ``near`` of the look of its picture (0 if
-    it has none), ``label_digest`` of its labels, ``shape`` (steps, rows, columns), all -1 if the
-    record is broken. ``class_counts`` (C,) counts the examples of each label, ``label_counts`` the
-    examples by their number of labels, ``soft`` those with a score other than 0 and 1.
+    With an entry per record: ``digest`` of its content, ``look`` and ``cells`` of its picture (0 if
+    it has none; no cells unless the dataset is of images), ``label_digest`` of its labels,
+    ``shape`` (steps, rows, columns), all -1 if the record is broken. ``class_counts`` (C,) counts
+    the examples of each label, ``label_counts`` the examples by their number of labels, ``soft``
+    those with a score other than 0 and 1.
     """
 
     digest: NDArray[np.uint64]
-    near: NDArray[np.uint64]
+    look: NDArray[np.uint64]
+    cells: Pixels
     label_digest: NDArray[np.uint64]
     shape: NDArray[np.int64]
     class_counts: NDArray[np.int64]
@@ -87,19 +90,20 @@ class Survey:
         return np.asarray(self.shape[:, 0] >= 0)
 
     @classmethod
-    def empty(cls, records: int, labels: int) -> Survey:
+    def empty(cls, records: int, spec: DataSpecification) -> Survey:
         """Nothing seen yet of ``records`` records."""
         return cls(
             digest=np.zeros(records, np.uint64),
-            near=np.zeros(records, np.uint64),
+            look=np.zeros(records, np.uint64),
+            cells=np.zeros((records, CELLS**2 if spec.domain == "image" else 0), np.uint8),
             label_digest=np.zeros(records, np.uint64),
             shape=np.full((records, 3), -1, np.int64),
-            class_counts=np.zeros(max(0, labels), np.int64),
+            class_counts=np.zeros(max(0, spec.output_dim), np.int64),
         )
 
     def place(self, part: Survey, start: int) -> None:
         """Take in what was seen of the records from ``start`` on."""
-        for name in ("digest", "near", "label_digest", "shape"):
+        for name in ("digest", "look", "cells", "label_digest", "shape"):
             getattr(self, name)[start : start + len(part)] = getattr(part, name)
         self.class_counts += part.class_counts
         self.label_counts += part.label_counts
@@ -121,7 +125,7 @@ def survey(dataset: Dataset, jobs: int | None = None) -> Iterator[Survey | Findi
     Yields a Finding for whatever is broken, in record order, and the Survey at the end.
     """
     total = len(dataset)
-    seen = Survey.empty(total, dataset.metadata_.output_dim)
+    seen = Survey.empty(total, dataset.metadata_)
     jobs = jobs or os.cpu_count() or 1
     waiting: deque[tuple[int, Future[tuple[Survey, list[Finding]]]]] = deque()
     with ThreadPoolExecutor(jobs) as pool:
@@ -138,7 +142,7 @@ def survey(dataset: Dataset, jobs: int | None = None) -> Iterator[Survey | Findi
 
 def _survey_chunk(dataset: Dataset, records: range) -> tuple[Survey, list[Finding]]:
     spec = dataset.metadata_
-    seen = Survey.empty(len(records), spec.output_dim)
+    seen = Survey.empty(len(records), spec)
     findings: list[Finding] = []
     is_table = spec.domain == "tabular" and spec.matrix_spec[0].format is Format.DENSE
     done, odd = _see_block(seen, dataset.source.block(records.start, records.stop), spec)
@@ -218,7 +222,8 @@ def _see_content(
             raise frames_differ(len(probes))
         seen.shape[at] = frames, probes[0].height, probes[0].width
         seen.digest[at] = _digest(*example.compressed)
-        seen.near[at] = _look(probes[len(probes) // 2].thumbnail)
+        if seen.cells.size:
+            seen.look[at], seen.cells[at] = describe_look(probes[0].thumbnail)
         return _PICTURE
     tensor = decode_tensor(example, spec)
     seen.shape[at] = tensor.shape[:3]
@@ -292,14 +297,3 @@ def _digest(*parts: bytes) -> int:
     for part in parts:
         digest.update(part)
     return int.from_bytes(digest.digest(), "little")
-
-
-def _look(thumbnail: Pixels) -> int:
-    """Difference hash of a 16 x 16 grey picture: which of two neighbouring cells is brighter, by
-    rows and by columns (Krawetz 2013); 0 if the picture is flat, for then all look alike."""
-    cells = thumbnail.reshape(8, 2, 8, 2).mean((1, 3))
-    if np.ptp(cells) < 8:
-        return 0
-    across = cells[:, 1:] > cells[:, :-1]
-    down = cells[1:, :] > cells[:-1, :]
-    return _digest(np.packbits(across).tobytes(), np.packbits(down).tobytes())

@@ -21,6 +21,7 @@ INVALID_DATA = 3
 BAR_WIDTH = 30
 SHOWN_CLASSES = 20
 STYLES = {"error": "bold red", "warning": "yellow", "note": "cyan"}
+BARS = "▁▂▃▄▅▆▇█"
 
 Source = Annotated[Path, typer.Argument(help="A dataset: its folder or its zip.")]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")]
@@ -36,6 +37,12 @@ def register(app: typer.Typer) -> None:
 def check(
     source: Source,
     html: Annotated[Path | None, typer.Option(help="Also write the report as a page.")] = None,
+    labels: Annotated[
+        bool | None,
+        typer.Option(
+            "--labels/--no-labels", help="Look for wrong labels; if not given, in small datasets."
+        ),
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Read a whole dataset and report what is wrong with it, and what is in it."""
@@ -45,7 +52,7 @@ def check(
 
     try:
         with _opened(source) as root:
-            report = check_dataset(root)
+            report = check_dataset(root, with_label_issues=labels)
             page = "" if html is None else render_page(root, report)
     except BundleError as error:  # of the archive: a dataset's own faults are in its report
         findings = Findings(source)
@@ -150,7 +157,33 @@ def _print_summary(summary: Any, console: Console) -> None:
             name, f"{facts['examples']:,}", *sizes, "" if missing is None else f"{missing:,}"
         )
     console.print(table)
+    for line in _details(summary):
+        console.print(line)
     _print_classes(summary, console)
+
+
+def _details(summary: Any) -> Iterator[str]:
+    """What only some datasets have: lengths, languages, a look at the labels."""
+    from autodl.summary import describe_label_issues
+
+    train = summary["subsets"].get("train", {})
+    if "seconds" in train:
+        low, middle, high = train["seconds"]
+        yield f"At 16 kHz these last {low:g} to {high:g} s, median {middle:g} s."
+    for axis, histogram in train.get("histograms", {}).items():
+        low, high = histogram["edges"][0], histogram["edges"][-1]
+        top = max(histogram["counts"])
+        bars = "".join(
+            BARS[-(-(len(BARS) - 1) * count // top)] if count else " "
+            for count in histogram["counts"]
+        )
+        yield f"{axis} of train: {low:,.0f} {bars} {high:,.0f}"
+    if summary.get("languages"):
+        shares = (f"{name} {share:.0%}" for name, share in summary["languages"].items())
+        yield f"Language: {', '.join(shares)}"
+    issues = summary.get("label_issues")
+    if issues is not None:
+        yield f"Labels: {describe_label_issues(**issues)}"
 
 
 def _span(values: list[int] | None) -> str:

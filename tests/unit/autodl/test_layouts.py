@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from autodl.check import check
 from autodl.dataset import open_subset
 from autodl.errors import BundleError
 from autodl.metadata import Format
@@ -117,3 +118,14 @@ def test_labels_of_unequal_width_are_refused(tmp_path: Path) -> None:
     with pytest.raises(BundleError) as caught:
         open_subset(tmp_path / "d_train.data")
     assert caught.value.code == "labels-count"
+
+
+def test_the_language_of_texts_is_told(tmp_path: Path) -> None:
+    french = "je voudrais bien savoir pourquoi le train est encore en retard ce matin\n"
+    english = "nobody knows why the train is late again this morning, do they\n"
+    for folder, documents in (("fr", french * 12), ("both", (french + english) * 6)):
+        (tmp_path / folder).mkdir()
+        data = make.lines(tmp_path / folder, "FR")
+        (data / "train.data").write_text(documents)
+    assert check(tmp_path / "fr").summary["languages"] == {"fr": 1.0}
+    assert set(check(tmp_path / "both").summary["languages"]) == {"fr", "en"}
