@@ -96,7 +96,7 @@ def run(
     _require_usable(source, solution, out)
     with workspace() as work:
         curve = LearningCurve(budget_seconds)
-        report, bundle = _check(source, work / "bundle")
+        report, bundle = check_source(source, work / "bundle")
         if bundle is None:
             return RunResult("rejected", curve, report, error=_first_error(report))
         split_bundle(bundle, work / "public", work / "labels")
@@ -157,8 +157,11 @@ def _require_usable(source: Path, solution: Path, out: Path | None) -> None:
         )
 
 
-def _check(source: Path, unpacked: Path) -> tuple[Report, Bundle | None]:
-    """Return what is wrong with the bundle, and the bundle itself if that is nothing grave."""
+def check_source(source: Path, unpacked: Path) -> tuple[Report, Bundle | None]:
+    """Return what is wrong with the bundle, and the bundle itself if that is nothing grave.
+
+    ``source`` is a folder or a zip, which is unpacked to ``unpacked``.
+    """
     root = source
     if source.is_file():
         root = unpacked

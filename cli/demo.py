@@ -56,7 +56,7 @@ def demo(
     _run([*AUTODL, "format", str(folder / "digits"), str(bundle)], "demo-format-failed")
     console.print("[bold]3[/] autodl serve")
     with _serving(folder, solution) as client:
-        console.print(f"[bold]4[/] autodl submit digits.zip --budget {budget:g} --watch")
+        console.print(f"[bold]4[/] autodl submit digits.zip --budget {budget:g}")
         submission = _submit_and_follow(client, bundle, budget, solution, console)
         results = folder / "results"
         console.print("[bold]5[/] autodl download")

@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+import typer
 from rich.console import Console
 from rich.markup import escape
 
 if TYPE_CHECKING:
+    from autodl.report import Report
     from client import Client, Event, Submission
     from client.transfer import Progress
 
+SHOWN_FINDINGS = 10
+SEVERITY_STYLES = {"error": "red", "warning": "yellow", "note": "dim"}
+INVALID_DATA, RUN_FAILED, INTERRUPTED = 3, 7, 130
+SECOND_THOUGHT_SECONDS = 3.0
 STYLES = {"succeeded": "green", "rejected": "red", "failed": "red"}
 
 
@@ -78,3 +85,44 @@ def tell_result(submission: Submission, console: Console) -> None:
         console.print(f"[red]{escape(place + error.message)}[/] {escape(f'[{error.code}]')}")
         if error.hint:
             console.print(escape(error.hint))
+
+
+def tell_findings(report: Report, console: Console) -> None:
+    """What a check found, the first of it."""
+    for finding in report.findings[:SHOWN_FINDINGS]:
+        place = f"{finding.where}: " if finding.where else ""
+        style = SEVERITY_STYLES[finding.severity]
+        text = escape(f"{place}{finding.message} {finding.hint} [{finding.code}]")
+        console.print(f"[{style}]{finding.severity}[/] {text}")
+    if (more := len(report.findings) - SHOWN_FINDINGS) > 0:
+        console.print(f"... and {more} more findings: see them with `autodl check`.")
+
+
+def watch_submission(client: Client, submission_id: str, console: Console) -> Submission:
+    """Follow to the end. Ctrl-C ends the following; a second one, soon after, the run."""
+    try:
+        submission = follow(client, submission_id, console)
+    except KeyboardInterrupt as stop:
+        console.print(f"The run goes on. Follow it again with: autodl watch {submission_id}")
+        if console.is_terminal:
+            _offer_cancel(client, submission_id, console)
+        raise typer.Exit(INTERRUPTED) from stop
+    tell_result(submission, console)
+    return submission
+
+
+def _offer_cancel(client: Client, submission_id: str, console: Console) -> None:
+    console.print(f"Ctrl-C once more within {SECOND_THOUGHT_SECONDS:g} s cancels the run.")
+    try:
+        time.sleep(SECOND_THOUGHT_SECONDS)
+    except KeyboardInterrupt:
+        client.cancel(submission_id)
+        console.print("It is being canceled; what was predicted is kept.")
+
+
+def exit_as(submission: Submission) -> None:
+    """The run's end as an exit code."""
+    if submission.state == "rejected":
+        raise typer.Exit(INVALID_DATA)
+    if submission.state != "succeeded":
+        raise typer.Exit(RUN_FAILED)

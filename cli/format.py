@@ -84,9 +84,9 @@ def format_source(
             hint="Give a name after the source, for example my_bundle.zip, or --dry-run.",
         )
     options = Options(
-        label=tuple(part.strip() for part in label.split(",") if part.strip()),
+        label=label_columns(label),
         group=group,
-        **_split(test),
+        **split_options(test),
         seed=seed,
         max_side=max_side,
         max_frames=max_frames,
@@ -98,7 +98,7 @@ def format_source(
         name=name,
         jobs=jobs,
     )
-    with _progress() as tell:
+    with progress() as tell:
         summary = convert(source, None if dry_run else out, options, tell)
     if as_json:
         typer.echo(json.dumps(dataclasses.asdict(summary), ensure_ascii=False))
@@ -106,7 +106,12 @@ def format_source(
         print_summary(summary, Console())
 
 
-def _split(test: str) -> dict[str, Any]:
+def label_columns(label: str) -> tuple[str, ...]:
+    """The option that names the label columns."""
+    return tuple(part.strip() for part in label.split(",") if part.strip())
+
+
+def split_options(test: str) -> dict[str, Any]:
     """The option that says what the test part is: its share or its place."""
     try:
         return {"test": float(test)}
@@ -115,7 +120,7 @@ def _split(test: str) -> dict[str, Any]:
 
 
 @contextmanager
-def _progress() -> Iterator[Callable[[int, int], None]]:
+def progress() -> Iterator[Callable[[int, int], None]]:
     """A bar on stderr, shown only on a terminal."""
     from rich.console import Console
     from rich.progress import Progress

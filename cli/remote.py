@@ -1,4 +1,4 @@
-"""The verbs that talk to a service: submit, watch, status, list, cancel, predictions, download."""
+"""The verbs for submissions that a service has: watch, status, list, cancel, results, and so on."""
 
 from __future__ import annotations
 
@@ -6,119 +6,93 @@ import json
 import shutil
 import sys
 import tempfile
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from autodl.errors import UsageError
+from cli.connection import Json, TokenFile, Url, connect
 
 if TYPE_CHECKING:
-    from client import Client, Submission
+    from client import Submission
 
-RUN_FAILED, INVALID_DATA, INTERRUPTED = 7, 3, 130
-PREDICTIONS = "predictions.csv"
-
-Url = Annotated[str, typer.Option("--url", envvar="AUTODL_URL", help="The service's address.")]
-TokenFile = Annotated[
-    Path,
-    typer.Option("--token-file", envvar="AUTODL_TOKEN_FILE", help="A file with your token."),
-]
-Json = Annotated[bool, typer.Option("--json", help="Print JSON on stdout.")]
 Id = Annotated[str, typer.Argument(metavar="ID", help="A submission's id.")]
-DEFAULT_URL = "http://127.0.0.1:8000"
-LOCAL_TOKEN = Path(".autodl/token")  # that of a service started in this folder
+
+
+class Table(StrEnum):
+    """In what the predictions are written."""
+
+    csv = "csv"
+    parquet = "parquet"
+    json = "json"
 
 
 def register(app: typer.Typer) -> None:
     """Add the verbs."""
-    app.command()(submit)
     app.command()(watch)
     app.command()(status)
     app.command("list")(list_submissions)
     app.command()(cancel)
+    app.command()(rerun)
     app.command()(predictions)
     app.command()(download)
-
-
-def submit(
-    bundle: Annotated[Path, typer.Argument(help="A bundle's zip, as `autodl format` makes it.")],
-    budget: Annotated[float | None, typer.Option(help="Seconds for the solution.")] = None,
-    name: Annotated[str | None, typer.Option(help="The submission's name.")] = None,
-    solution: Annotated[str | None, typer.Option(help="A solution that the service has.")] = None,
-    watching: Annotated[bool, typer.Option("--watch", help="Follow it to its end.")] = False,
-    url: Url = DEFAULT_URL,
-    token_file: TokenFile = LOCAL_TOKEN,
-    as_json: Json = False,
-) -> None:
-    """Upload a bundle and ask for a run."""
-    from cli.follow import talk, upload_bar
-
-    console = talk()
-    with _connect(url, token_file) as client:
-        with upload_bar(console) as on_progress:
-            submission = client.submit(
-                bundle,
-                name=name,
-                budget_seconds=budget,
-                solution=solution,
-                on_progress=on_progress,
-            )
-        console.print(f"Submitted as {submission.id}")
-        console.print(f"See {url.rstrip('/')}/submissions/{submission.id}")
-        if watching:
-            submission = _watch(client, submission.id)
-    if as_json:
-        typer.echo(json.dumps(submission.raw, indent=1))
-    elif not watching:
-        typer.echo(submission.id)
-    if watching:
-        _exit(submission)
+    app.command()(delete)
+    app.command()(quota)
 
 
 def watch(
     submission_id: Id,
-    url: Url = DEFAULT_URL,
-    token_file: TokenFile = LOCAL_TOKEN,
+    url: Url = None,
+    token_file: TokenFile = None,
     as_json: Json = False,
 ) -> None:
-    """Follow a submission to its end; with --json, one event a line."""
-    with _connect(url, token_file) as client:
+    """Follow a submission to its end.
+
+    With --json, one event a line. Ctrl-C ends the following, not the run.
+    """
+    from cli.follow import exit_as, talk, watch_submission
+
+    with connect(url, token_file) as service:
         if as_json:
-            for event in client.events(submission_id):
+            for event in service.events(submission_id):
                 line = {"event": event.kind, "id": event.id, "data": event.data}
                 typer.echo(json.dumps(line))
-            submission = client.get(submission_id)
+            submission = service.get(submission_id)
         else:
-            submission = _watch(client, submission_id)
-    _exit(submission)
+            submission = watch_submission(service, submission_id, talk())
+    exit_as(submission)
 
 
 def status(
     submission_id: Id,
-    url: Url = DEFAULT_URL,
-    token_file: TokenFile = LOCAL_TOKEN,
+    url: Url = None,
+    token_file: TokenFile = None,
     as_json: Json = False,
 ) -> None:
     """Tell how far a submission is."""
-    with _connect(url, token_file) as client:
-        _show(client.get(submission_id), as_json)
+    with connect(url, token_file) as service:
+        _show(service.get(submission_id), as_json)
 
 
 def list_submissions(
     limit: Annotated[int, typer.Option(min=1, help="How many at most.")] = 20,
-    url: Url = DEFAULT_URL,
-    token_file: TokenFile = LOCAL_TOKEN,
+    url: Url = None,
+    token_file: TokenFile = None,
     as_json: Json = False,
 ) -> None:
-    """List your submissions, newest first."""
+    """List your submissions, newest first.
+
+    A line each: id, time (UTC), state, ALC, name.
+    """
     from cli.follow import number
 
     found: list[Submission] = []
-    with _connect(url, token_file) as client:
+    with connect(url, token_file) as service:
         cursor = None
         while len(found) < limit:
-            page = client.list_submissions(limit=min(100, limit - len(found)), cursor=cursor)
+            page = service.list_submissions(limit=min(100, limit - len(found)), cursor=cursor)
             found += page.items
             cursor = page.next_cursor
             if cursor is None:
@@ -133,25 +107,52 @@ def list_submissions(
 
 def cancel(
     submission_id: Id,
-    url: Url = DEFAULT_URL,
-    token_file: TokenFile = LOCAL_TOKEN,
+    url: Url = None,
+    token_file: TokenFile = None,
     as_json: Json = False,
 ) -> None:
     """Ask for an early end; what was predicted until then is kept."""
-    with _connect(url, token_file) as client:
-        _show(client.cancel(submission_id), as_json)
+    with connect(url, token_file) as service:
+        _show(service.cancel(submission_id), as_json)
+
+
+def rerun(
+    submission_id: Id,
+    watching: Annotated[
+        bool, typer.Option("--watch/--no-watch", help="Follow the run to its end.")
+    ] = False,
+    url: Url = None,
+    token_file: TokenFile = None,
+    as_json: Json = False,
+) -> None:
+    """Run the same data again: a new submission.
+
+    Solution and budget are the same, too. Prints the new id.
+    """
+    from cli.follow import exit_as, talk, watch_submission
+
+    with connect(url, token_file) as service:
+        submission = service.rerun(submission_id)
+        if watching:
+            submission = watch_submission(service, submission.id, talk())
+    typer.echo(json.dumps(submission.raw, indent=1) if as_json else submission.id)
+    if watching:
+        exit_as(submission)
 
 
 def predictions(
     submission_id: Id,
     out: Annotated[Path | None, typer.Option(help="A file; by default stdout.")] = None,
-    url: Url = DEFAULT_URL,
-    token_file: TokenFile = LOCAL_TOKEN,
+    table: Annotated[Table, typer.Option("--format", help="In what they are written.")] = Table.csv,
+    url: Url = None,
+    token_file: TokenFile = None,
+    as_json: Annotated[bool, typer.Option("--json", help="The same as --format json.")] = False,
 ) -> None:
-    """Fetch the predictions as CSV."""
-    with _connect(url, token_file) as client, tempfile.TemporaryDirectory() as folder:
-        target = out or Path(folder) / PREDICTIONS
-        client.download(submission_id, PREDICTIONS, target)
+    """Fetch the predictions as a table."""
+    name = f"predictions.{Table.json if as_json else table}"
+    with connect(url, token_file) as service, tempfile.TemporaryDirectory() as folder:
+        target = out or Path(folder) / name
+        service.download(submission_id, name, target)
         if out is None:
             with target.open("rb") as file:
                 shutil.copyfileobj(file, sys.stdout.buffer)
@@ -161,47 +162,59 @@ def download(
     submission_id: Id,
     paths: Annotated[list[str] | None, typer.Argument(help="Files; by default all.")] = None,
     out: Annotated[Path | None, typer.Option(help="A folder; by default one of its id.")] = None,
-    url: Url = DEFAULT_URL,
-    token_file: TokenFile = LOCAL_TOKEN,
+    url: Url = None,
+    token_file: TokenFile = None,
     as_json: Json = False,
 ) -> None:
-    """Fetch the results' files; each one's digest is verified."""
+    """Fetch the results' files.
+
+    Each one's SHA-256 is verified. What was cut goes on where it was, also when asked again.
+    """
     folder = out or Path(submission_id)
-    with _connect(url, token_file) as client:
-        wanted = paths or client.files(submission_id)
-        targets = [client.download(submission_id, path, folder / path) for path in wanted]
+    with connect(url, token_file) as service:
+        wanted = paths or service.files(submission_id)
+        targets = [service.download(submission_id, path, folder / path) for path in wanted]
     if as_json:
         typer.echo(json.dumps([str(target) for target in targets], indent=1))
     else:
         typer.echo("\n".join(map(str, targets)))
 
 
-def _connect(url: str, token_file: Path) -> Client:
-    from client import Client
+def delete(
+    submission_id: Id,
+    sure: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    url: Url = None,
+    token_file: TokenFile = None,
+    as_json: Json = False,
+) -> None:
+    """Remove a submission and all that came of it.
 
-    try:
-        token = token_file.read_text(encoding="ascii").strip()
-    except (OSError, UnicodeDecodeError) as error:
-        raise UsageError(
-            "token-not-found",
-            "There is no token to show to the service.",
-            hint="Give --token-file or AUTODL_TOKEN_FILE, or start a service here: autodl serve",
-            file=str(token_file),
-        ) from error
-    return Client(url, token)
+    There is no way back.
+    """
+    with connect(url, token_file) as service:
+        if not sure:
+            submission = service.get(submission_id)
+            if not sys.stdin.isatty():
+                raise UsageError(
+                    "confirmation-missing",
+                    "What is deleted cannot be had back.",
+                    hint="Say that you are sure: --yes.",
+                )
+            typer.confirm(f"Delete {submission.name!r} ({submission.state})?", abort=True, err=True)
+        service.delete(submission_id)
+    if as_json:
+        typer.echo(json.dumps({"id": submission_id, "deleted": True}))
 
 
-def _watch(client: Client, submission_id: str) -> Submission:
-    from cli.follow import follow, talk, tell_result
-
-    console = talk()
-    try:
-        submission = follow(client, submission_id, console)
-    except KeyboardInterrupt as stop:
-        console.print(f"The run goes on. Follow it again with: autodl watch {submission_id}")
-        raise typer.Exit(INTERRUPTED) from stop
-    tell_result(submission, console)
-    return submission
+def quota(url: Url = None, token_file: TokenFile = None, as_json: Json = False) -> None:
+    """Show what you may use, and have used."""
+    with connect(url, token_file) as service:
+        found = service.quota()
+    if as_json:
+        typer.echo(json.dumps(found.raw, indent=1))
+        return
+    for line in found.lines():
+        typer.echo(line)
 
 
 def _show(submission: Submission, as_json: bool) -> None:
@@ -212,11 +225,3 @@ def _show(submission: Submission, as_json: bool) -> None:
         return
     typer.echo(f"{submission.state}: {submission.status_reason}")
     tell_result(submission, talk())
-
-
-def _exit(submission: Submission) -> None:
-    """The run's end as an exit code."""
-    if submission.state == "rejected":
-        raise typer.Exit(INVALID_DATA)
-    if submission.state != "succeeded":
-        raise typer.Exit(RUN_FAILED)

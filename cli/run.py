@@ -21,8 +21,6 @@ if TYPE_CHECKING:
     from autodl.score import Point
 
 EXIT_CODES = {"succeeded": 0, "rejected": 3, "failed": 7}
-SHOWN_FINDINGS = 10
-SEVERITY_STYLES = {"error": "red", "warning": "yellow", "note": "dim"}
 
 Weights = Annotated[
     str | None,
@@ -141,13 +139,9 @@ def _tell_point(point: Point, console: Console) -> None:
 def _tell_end(result: RunResult, console: Console) -> None:
     from rich.markup import escape
 
-    for finding in result.report.findings[:SHOWN_FINDINGS]:
-        place = f"{finding.where}: " if finding.where else ""
-        style = SEVERITY_STYLES[finding.severity]
-        text = escape(f"{place}{finding.message} {finding.hint} [{finding.code}]")
-        console.print(f"[{style}]{finding.severity}[/] {text}")
-    if (more := len(result.report.findings) - SHOWN_FINDINGS) > 0:
-        console.print(f"... and {more} more findings: see them with `autodl check`.")
+    from cli.follow import tell_findings
+
+    tell_findings(result.report, console)
     for note in result.notes:
         console.print(f"[yellow]note[/] {escape(note)}")
     if result.outcome is not None:

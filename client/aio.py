@@ -99,6 +99,10 @@ class AsyncClient:
         """Remove a submission and everything that came of it; there is no way back."""
         await self._run(flows.delete(submission_id))
 
+    async def require_ready(self) -> None:
+        """Raise what keeps the service from working, if anything does; needs no token."""
+        await self._run(flows.require_ready())
+
     async def quota(self) -> Quota:
         """What you may use, and have used."""
         return await self._run(flows.quota())

@@ -104,6 +104,10 @@ class Client:
         """Remove a submission and everything that came of it; there is no way back."""
         self._run(flows.delete(submission_id))
 
+    def require_ready(self) -> None:
+        """Raise what keeps the service from working, if anything does; needs no token."""
+        self._run(flows.require_ready())
+
     def quota(self) -> Quota:
         """What you may use, and have used."""
         return self._run(flows.quota())

@@ -61,6 +61,11 @@ def delete(submission_id: str) -> Flow[None]:
     yield from ask(Send("DELETE", submission_path(submission_id)))
 
 
+def require_ready() -> Flow[None]:
+    """Raise what keeps the service from working."""
+    yield from ask(Send("GET", "/readyz"), attempts=1)
+
+
 def quota() -> Flow[Quota]:
     """What the account may use, and has used."""
     return Quota.from_json((yield from ask(Send("GET", "/v1/quota"))).json())

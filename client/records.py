@@ -122,6 +122,10 @@ class Quota:
         """From the API's JSON."""
         return cls(value)
 
+    def lines(self) -> list[str]:
+        """The same for people."""
+        return [f"{name.replace('_', ' ')}: {value}" for name, value in self.raw.items()]
+
 
 @dataclass(frozen=True)
 class Page:

@@ -127,7 +127,7 @@ def _begin(memory: _Memory, bundle: Path, size: int, digest: str) -> Flow[dict[s
     try:
         answer = yield from ask(Send("POST", "/v1/uploads", json=wanted, headers=make_key()))
     except RefusedError as error:
-        if error.code in ("not-found", "method-not-allowed", "service-answer-unknown"):
+        if error.code in ("resource-not-found", "method-not-allowed", "service-answer-unknown"):
             return None
         raise
     view = answer.json()

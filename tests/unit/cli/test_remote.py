@@ -1,99 +1,22 @@
-"""The verbs that talk to a service, against a service that is played here."""
+"""The verbs for submissions that a service has."""
 
 import json
-from pathlib import Path
 
-import httpx2
 import pytest
-from typer.testing import CliRunner
 
-import client
 from autodl.errors import UsageError
-from cli.main import app
-from tests.unit.client.played import DONE, POINT, SUBMISSION, Stream, event
+from client import AuthenticationError
+from tests.unit.cli.conftest import REJECTED
+from tests.unit.client.played import DONE
 
-REJECTED = {
-    **DONE,
-    "state": "rejected",
-    "result": None,
-    "error": {
-        "family": "data",
-        "code": "labels-width",
-        "message": "Too few columns.",
-        "hint": "Add [one].",
-        "file": "toy.solution",
-        "record": None,
-        "line": 4,
-    },
-}
 FAILED = {**REJECTED, "state": "failed"}
-
-
-class Played:
-    """A service: what it was asked, and what it answers."""
-
-    def __init__(self) -> None:
-        self.requests: list[httpx2.Request] = []
-        self.submission = DONE
-
-    def __call__(self, request: httpx2.Request) -> httpx2.Response:
-        request.read()
-        self.requests.append(request)
-        path = request.url.path.removeprefix("/v1/submissions")
-        if path == "" and request.method == "POST":
-            return httpx2.Response(202, json=SUBMISSION)
-        if path == "":
-            return httpx2.Response(200, json={"items": [DONE, REJECTED], "next_cursor": None})
-        if path.endswith("/events"):
-            stream = Stream(
-                event("state", {"state": "queued", "cause": "The data passed [the] check."}, 0),
-                event("queue", {"status_reason": "Waiting.", "queue_position": 2}, 0),
-                event("point", POINT, 1),
-                event("done", self.submission, 1),
-            )
-            kind = {"content-type": "text/event-stream"}
-            return httpx2.Response(200, headers=kind, stream=stream)
-        if path.endswith("/files"):
-            return httpx2.Response(200, json={"items": [{"path": "a.csv"}, {"path": "b/c"}]})
-        if "/files/" in path:
-            return httpx2.Response(200, content=path.encode())
-        return httpx2.Response(200, json=self.submission)
-
-
-@pytest.fixture
-def played(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Played:
-    service = Played()
-    real = client.Client
-
-    def connect(url: str, token: str) -> client.Client:
-        return real(url, token, transport=httpx2.MockTransport(service))
-
-    monkeypatch.setattr(client, "Client", connect)
-    (tmp_path / ".autodl").mkdir()
-    (tmp_path / ".autodl/token").write_text("adl_mine\n")
-    monkeypatch.chdir(tmp_path)
-    return service
-
-
-def autodl(*arguments: str):
-    return CliRunner().invoke(app, arguments, catch_exceptions=True)
-
-
-def test_submit_prints_the_id_and_shows_the_local_token(played, tmp_path) -> None:
-    (tmp_path / "toy.zip").write_bytes(b"PK")
-    done = autodl("submit", "toy.zip", "--budget", "60", "--name", "My toy")
-    assert (done.exit_code, done.stdout) == (0, "s1\n")
-    (request,) = played.requests
-    assert request.headers["authorization"] == "Bearer adl_mine"
-    assert b"My toy" in request.content
-    assert b"60.0" in request.content
 
 
 @pytest.mark.parametrize(
     ("submission", "code"), [(DONE, 0), (REJECTED, 3), (FAILED, 7)], ids=["good", "data", "failed"]
 )
 def test_watch_tells_every_event_on_stderr_and_ends_as_the_run_did(
-    played, submission, code
+    played, autodl, submission, code
 ) -> None:
     played.submission = submission
     done = autodl("watch", "s1")
@@ -109,12 +32,23 @@ def test_watch_tells_every_event_on_stderr_and_ends_as_the_run_did(
         assert "Add [one]." in done.stderr
 
 
-def test_watch_with_json_prints_one_event_a_line(played) -> None:
+def test_watch_with_json_prints_one_event_a_line(played, autodl) -> None:
     lines = [json.loads(line) for line in autodl("watch", "s1", "--json").stdout.splitlines()]
     assert [line["event"] for line in lines] == ["state", "queue", "point", "done"]
 
 
-def test_list_and_status_are_for_people_or_for_programs(played) -> None:
+def test_ctrl_c_ends_the_watching_and_not_the_run(played, autodl, monkeypatch) -> None:
+    def interrupt(event: object, console: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("cli.follow._tell", interrupt)
+    done = autodl("watch", "s1")
+    assert done.exit_code == 130
+    assert "Follow it again with: autodl watch s1" in done.stderr
+    assert not any(r.method == "POST" for r in played.requests)
+
+
+def test_list_and_status_are_for_people_or_for_programs(played, autodl) -> None:
     rows = autodl("list").stdout.splitlines()
     assert rows[0].split() == ["s1", "2026-11-25", "16:32", "succeeded", "0.6000", "toy"]
     assert [s["state"] for s in json.loads(autodl("list", "--json").stdout)] == [
@@ -126,16 +60,44 @@ def test_list_and_status_are_for_people_or_for_programs(played) -> None:
     assert autodl("cancel", "s1").exit_code == 0
 
 
-def test_downloads_lie_below_their_folder(played, tmp_path) -> None:
+def test_rerun_prints_the_new_id_and_can_follow_it(played, autodl) -> None:
+    assert autodl("rerun", "s1").stdout == "s1\n"
+    assert json.loads(autodl("rerun", "s1", "--json").stdout)["id"] == "s1"
+    played.submission = FAILED
+    assert autodl("rerun", "s1", "--watch").exit_code == 7
+
+
+def test_downloads_lie_below_their_folder(played, autodl, tmp_path) -> None:
     done = autodl("download", "s1", "--out", "results")
     assert done.stdout.split() == ["results/a.csv", "results/b/c"]
     assert (tmp_path / "results/b/c").read_text() == "/s1/files/b/c"
+
+
+def test_predictions_come_in_the_format_that_is_wanted(played, autodl, tmp_path) -> None:
     assert autodl("predictions", "s1").stdout == "/s1/files/predictions.csv"
+    assert autodl("predictions", "s1", "--json").stdout == "/s1/files/predictions.json"
+    autodl("predictions", "s1", "--format", "parquet", "--out", "p.parquet")
+    assert (tmp_path / "p.parquet").read_text() == "/s1/files/predictions.parquet"
 
 
-def test_without_a_token_the_client_says_where_one_comes_from(played, tmp_path) -> None:
-    (tmp_path / ".autodl/token").unlink()
-    done = autodl("list")
+def test_nothing_is_deleted_without_being_asked_for_twice(played, autodl) -> None:
+    done = autodl("delete", "s1")
     assert isinstance(done.exception, UsageError)
-    assert done.exception.code == "token-not-found"
-    assert played.requests == []
+    assert done.exception.code == "confirmation-missing"
+    assert not any(r.method == "DELETE" for r in played.requests)
+    assert json.loads(autodl("delete", "s1", "--yes", "--json").stdout)["deleted"]
+    assert played.requests[-1].method == "DELETE"
+
+
+def test_quota_is_shown(played, autodl) -> None:
+    assert "submissions per day" in autodl("quota").stdout
+    assert json.loads(autodl("quota", "--json").stdout)["submissions_per_day"]["limit"] == 2
+
+
+def test_an_error_of_the_service_goes_out_as_it_is(played, autodl) -> None:
+    import httpx2
+
+    problem = {"code": "token-invalid", "detail": "No such token."}
+    played.refusal = httpx2.Response(401, json=problem)
+    done = autodl("list")
+    assert isinstance(done.exception, AuthenticationError)

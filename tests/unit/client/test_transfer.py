@@ -186,7 +186,7 @@ def test_a_whole_that_is_not_what_was_announced_is_an_error_and_forgotten(connec
 def test_a_service_without_uploads_in_parts_gets_it_in_one_request(connect, bundle) -> None:
     def handle(request: httpx2.Request) -> httpx2.Response:
         if request.url.path == "/v1/uploads":
-            return httpx2.Response(404, json={"code": "not-found", "detail": "No such place."})
+            return httpx2.Response(404, json={"code": "resource-not-found", "detail": "No such place."})
         assert bundle.read_bytes() in request.read()
         return httpx2.Response(202, json=SUBMISSION)
 

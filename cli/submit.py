@@ -1,0 +1,170 @@
+"""The verb that does it all: format what is raw, check it, upload it, follow the run."""
+
+from __future__ import annotations
+
+import json
+import re
+import tempfile
+import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from autodl.errors import UsageError
+from cli.connection import Json, TokenFile, Url, connect, find_url
+from cli.format import Group, Kind, Label, Test, Unlabelled, label_columns, split_options
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from formatter.source import Options
+
+INVALID_DATA = 3
+# What only a bundle holds, of whatever layout.
+OF_A_BUNDLE = re.compile(r"(^|/)(metadata\.textproto|(train|test)\.(pkl|data)|[^/]+_train\.data)$")
+
+
+def register(app: typer.Typer) -> None:
+    """Add the verb."""
+    app.command()(submit)
+
+
+def submit(
+    source: Annotated[
+        Path, typer.Argument(help="Raw data, as autodl format takes it; or a bundle, also as zip.")
+    ],
+    budget: Annotated[float | None, typer.Option(help="Seconds for the solution.")] = None,
+    name: Annotated[str | None, typer.Option(help="The submission's name.")] = None,
+    solution: Annotated[str | None, typer.Option(help="A solution that the service has.")] = None,
+    watching: Annotated[
+        bool, typer.Option("--watch/--no-watch", help="Follow the run to its end.")
+    ] = True,
+    checking: Annotated[
+        bool, typer.Option("--check/--no-check", help="Check the data here, before the upload.")
+    ] = True,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Format and check only.")] = False,
+    label: Label = "",
+    kind: Kind = None,
+    test: Test = "0.2",
+    group: Group = None,
+    unlabelled: Unlabelled = None,
+    url: Url = None,
+    token_file: TokenFile = None,
+    as_json: Json = False,
+) -> None:
+    """Format, check, upload and follow: all in one go.
+
+    Raw data are formatted first; a bundle is taken as it is. The options from --label to
+    --unlabelled are those of autodl format, for raw data only. Ctrl-C ends the following; the run
+    goes on.
+    """
+    from cli.follow import exit_as, talk, upload_bar, watch_submission
+    from formatter.source import Options
+
+    console = talk()
+    options = Options(
+        label=label_columns(label),
+        kind=kind,
+        group=group,
+        unlabelled=unlabelled,
+        **split_options(test),
+    )
+    with _bundled(source, options, console) as bundle:
+        if checking or dry_run:
+            _check(bundle, console)
+        if dry_run:
+            console.print("The data are fit to be submitted. Nothing was sent (--dry-run).")
+            return
+        with connect(url, token_file) as service:
+            with upload_bar(console) as on_progress:
+                submission = service.submit(
+                    bundle,
+                    name=name or source.resolve().stem,
+                    budget_seconds=budget,
+                    solution=solution,
+                    on_progress=on_progress,
+                )
+            console.print(f"Submitted as {submission.id}")
+            console.print(f"See {find_url(url)}/submissions/{submission.id}")
+            if watching:
+                submission = watch_submission(service, submission.id, console)
+    if as_json:
+        typer.echo(json.dumps(submission.raw, indent=1))
+    elif not watching:
+        typer.echo(submission.id)
+    if watching:
+        exit_as(submission)
+
+
+@contextmanager
+def _bundled(source: Path, options: Options, console: Console) -> Iterator[Path]:
+    """The source as a bundle's zip; what had to be made for it is gone afterwards."""
+    if not source.exists():
+        raise UsageError(
+            "path-missing",
+            f"There is no {source}.",
+            hint="Give a folder, a table or a bundle's zip.",
+        )
+    is_bundle = _is_bundle(source)
+    if is_bundle and source.is_file():
+        yield source
+        return
+    with tempfile.TemporaryDirectory(prefix="autodl-") as folder:
+        bundle = Path(folder) / f"{re.sub(r'[^A-Za-z0-9_-]+', '_', source.stem) or 'dataset'}.zip"
+        if is_bundle:
+            from formatter.sink import zip_folder
+
+            yield zip_folder(source, bundle)
+        else:
+            _format(source, bundle, options, console)
+            yield bundle
+
+
+def _is_bundle(source: Path) -> bool:
+    """By names only; a file that pretends to be a zip is left to the check."""
+    if source.is_dir():
+        return any(OF_A_BUNDLE.search(p.relative_to(source).as_posix()) for p in _look_into(source))
+    if source.suffix.lower() != ".zip":
+        return False
+    try:
+        with zipfile.ZipFile(source) as archive:
+            return any(OF_A_BUNDLE.search(name) for name in archive.namelist())
+    except (OSError, zipfile.BadZipFile):
+        return True
+
+
+def _look_into(folder: Path) -> Iterator[Path]:
+    """What lies as deep as a bundle's own files do."""
+    for pattern in ("*", "*/*", "*/*/*", "*/*/*/*"):
+        yield from folder.glob(pattern)
+
+
+def _format(source: Path, out: Path, options: Options, console: Console) -> None:
+    from cli.format import progress
+    from formatter.convert import convert
+
+    with progress() as tell:
+        summary = convert(source, out, options, tell)
+    counts = ", ".join(f"{count:,} {subset}" for subset, count in summary.counts.items())
+    console.print(
+        f"Formatted {source.name}: {summary.kind}, {counts}; {len(summary.labels)} labels;"
+        f" the split was {summary.split}.",
+        markup=False,
+    )
+    for finding in summary.findings:
+        console.print(f"warning: {finding}", markup=False)
+
+
+def _check(bundle: Path, console: Console) -> None:
+    """Exit with what is wrong, as the service would say it, before anything is sent."""
+    from autodl.run import check_source
+    from cli.follow import tell_findings
+
+    with tempfile.TemporaryDirectory(prefix="autodl-") as folder:
+        report, _ = check_source(bundle, Path(folder) / "bundle")
+    tell_findings(report, console)
+    if not report.ok:
+        raise typer.Exit(INVALID_DATA)

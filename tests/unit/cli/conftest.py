@@ -1,0 +1,101 @@
+"""The command line against a service that is played, away from the user's own configuration."""
+
+from pathlib import Path
+
+import httpx2
+import pytest
+from typer.testing import CliRunner, Result
+
+import client
+from cli.main import app
+from tests.unit.client.played import DONE, POINT, SUBMISSION, Stream, event
+
+REJECTED = {
+    **DONE,
+    "state": "rejected",
+    "result": None,
+    "error": {
+        "family": "data",
+        "code": "labels-width",
+        "message": "Too few columns.",
+        "hint": "Add [one].",
+        "file": "toy.solution",
+        "record": None,
+        "line": 4,
+    },
+}
+
+
+class Played:
+    """A service: what it was asked, and what it answers."""
+
+    def __init__(self) -> None:
+        self.requests: list[httpx2.Request] = []
+        self.submission = DONE
+        self.refusal: httpx2.Response | None = None
+
+    def __call__(self, request: httpx2.Request) -> httpx2.Response:
+        request.read()
+        self.requests.append(request)
+        if self.refusal is not None:
+            return self.refusal
+        if not request.url.path.startswith("/v1/submissions"):
+            answers = {"/v1/quota": {"submissions_per_day": {"limit": 2, "used": 1}}}
+            return httpx2.Response(200, json=answers.get(request.url.path, {"status": "ready"}))
+        path = request.url.path.removeprefix("/v1/submissions")
+        if request.method == "DELETE":
+            return httpx2.Response(204)
+        if request.method == "POST" and (path == "" or path.endswith("/rerun")):
+            return httpx2.Response(202, json=SUBMISSION)
+        if path == "":
+            return httpx2.Response(200, json={"items": [DONE, REJECTED], "next_cursor": None})
+        if path.endswith("/events"):
+            stream = Stream(
+                event("state", {"state": "queued", "cause": "The data passed [the] check."}, 0),
+                event("queue", {"status_reason": "Waiting.", "queue_position": 2}, 0),
+                event("point", POINT, 1),
+                event("done", self.submission, 1),
+            )
+            kind = {"content-type": "text/event-stream"}
+            return httpx2.Response(200, headers=kind, stream=stream)
+        if path.endswith("/files"):
+            return httpx2.Response(200, json={"items": [{"path": "a.csv"}, {"path": "b/c"}]})
+        if "/files/" in path:
+            return httpx2.Response(200, content=path.encode())
+        return httpx2.Response(200, json=self.submission)
+
+    def tokens(self) -> list[str]:
+        return [r.headers["authorization"].removeprefix("Bearer ") for r in self.requests]
+
+
+@pytest.fixture(autouse=True)
+def home(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    """A folder to be in, and a configuration of its own."""
+    for name in ("AUTODL_URL", "AUTODL_TOKEN_FILE"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.fixture
+def played(monkeypatch: pytest.MonkeyPatch, home: Path) -> Played:
+    """The service at every address, and the token of one in this folder."""
+    service = Played()
+    real = client.Client
+
+    def connect(url: str, token: str = "") -> client.Client:
+        return real(url, token, transport=httpx2.MockTransport(service))
+
+    monkeypatch.setattr(client, "Client", connect)
+    (home / ".autodl").mkdir()
+    (home / ".autodl/token").write_text("adl_mine\n")
+    return service
+
+
+@pytest.fixture
+def autodl():
+    def invoke(*arguments: object, **options: object) -> Result:
+        return CliRunner().invoke(app, [str(a) for a in arguments], **options)
+
+    return invoke
