@@ -21,8 +21,10 @@ from service.envelope import Envelope
 from service.executors.base import Executor
 from service.settings import Settings
 from service.storage import open_storage
-from service.submissions import endpoints
+from service.submissions import endpoints, share_endpoints
 from service.submissions.schemas import ProblemView
+from service.uploads import endpoints as uploads
+from service.uploads.signing import PartSigner
 from service.web import pages
 
 TOKEN_FILE = "token"  # noqa: S105 a file's name
@@ -32,12 +34,14 @@ THREADS = 128  # an upload holds one as long as it lasts
 def create_app(settings: Settings, executor: Executor) -> FastAPI:
     """The application over these settings; its tables and its token are made at its start."""
     settings.data.mkdir(mode=0o700, parents=True, exist_ok=True)  # users' data lie there
+    secret = settings.read_secret()
     context = Context(
         settings=settings,
         database=Database(settings.effective_database_url),
         storage=open_storage(settings.effective_storage),
         executor=executor,
-        sessions=Sessions(settings.read_secret()),
+        sessions=Sessions(secret),
+        part_signer=PartSigner(secret),
     )
 
     @asynccontextmanager
@@ -62,10 +66,12 @@ def create_app(settings: Settings, executor: Executor) -> FastAPI:
     app.add_middleware(Envelope)
     errors.install(app, pages.render_problem)
     app.include_router(endpoints.router)
+    app.include_router(share_endpoints.router)
+    app.include_router(uploads.router)
     app.include_router(pages.router)
     app.add_api_route("/healthz", report_alive, tags=["health"])
     app.add_api_route(
-        "/readyz", report_ready, tags=["health"], responses={"503": endpoints.PROBLEM}
+        "/readyz", report_ready, tags=["health"], responses={"503": errors.PROBLEM}
     )
     app.mount("/static", StaticFiles(directory=Path(pages.__file__).parent / "static"))
     app.openapi = lambda: _describe_api(app)  # type: ignore[method-assign]

@@ -13,6 +13,7 @@ from service.db import Database
 from service.executors.base import Executor
 from service.settings import Settings
 from service.storage import Storage
+from service.uploads.signing import PartSigner
 
 
 @dataclass(frozen=True)
@@ -24,6 +25,7 @@ class Context:
     storage: Storage
     executor: Executor
     sessions: Sessions
+    part_signer: PartSigner
     #: set when the service is about to end, so that streams end by themselves
     stopping: threading.Event = field(default_factory=threading.Event)
 

@@ -21,6 +21,7 @@ from autodl.errors import AutoDLError
 from service import log
 from service.accounts import quotas
 from service.accounts.limits import Limits
+from service.collector import Collector
 from service.db import Database, migrate
 from service.executors.base import (
     RETRIED,
@@ -61,6 +62,7 @@ class Reconciler:
         self.storage = storage
         self.executor = executor
         self._limits = Limits.of(settings)
+        self._collector = Collector(settings, database, storage, executor)
         self._seen: dict[str, Observation] = {}
 
     def run(self, stop: threading.Event) -> None:
@@ -92,6 +94,8 @@ class Reconciler:
         self._each(self._apply, [o for o in seen if o.run_id in live])
         self._each(self._stop, [r for r in live.values() if _is_overdue(r)])
         self._each(self._clean, [o for o in seen if o.run_id not in live])
+        for step in self._collector.list_steps():
+            self._guard(step)
 
     def _each(self, act: Callable[[T], None], items: Iterable[T]) -> None:
         for item in items:

@@ -5,37 +5,50 @@ from __future__ import annotations
 import hashlib
 from collections.abc import AsyncIterator
 from typing import Annotated, Any
+from urllib.parse import urlencode
 
 from fastapi import APIRouter, Depends, Header, Query, Request, Response
 from fastapi.responses import PlainTextResponse
 from fastapi.sse import EventSourceResponse, ServerSentEvent
+from sqlalchemy.orm import Session
 
 from autodl.errors import UsageError
 from service.auth import authenticate
-from service.context import Context, ContextDep
-from service.errors import PROBLEM_TYPE
-from service.models import Submission
-from service.submissions import events, paging, receive, repository, results, service
+from service.context import ContextDep
+from service.errors import PROBLEMS
+from service.idempotency import KeyHeader
+from service.models import Submission, SubmissionState
+from service.submissions import (
+    events,
+    keeping,
+    paging,
+    receive,
+    repository,
+    results,
+    service,
+)
+from service.submissions.access import Found, ReaderDep
 from service.submissions.schemas import (
     CurveView,
     FileList,
     FileView,
     ReportView,
+    RerunRequest,
+    SubmissionChange,
     SubmissionPage,
+    SubmissionRequest,
     SubmissionView,
     describe_curve,
     describe_submission,
 )
 from service.web.curve import curve_svg
 
-PROBLEM = {
-    "description": "A problem (RFC 9457); its `code` is explained in docs/errors.md.",
-    "content": {PROBLEM_TYPE: {"schema": {"$ref": "#/components/schemas/ProblemView"}}},
-}
-FORM: dict[str, Any] = {
+#: the two forms of a request
+BODIES: dict[str, Any] = {
     "requestBody": {
         "required": True,
         "content": {
+            "application/json": {"schema": SubmissionRequest.model_json_schema()},
             "multipart/form-data": {
                 "schema": {
                     "type": "object",
@@ -56,23 +69,14 @@ FORM: dict[str, Any] = {
                         },
                     },
                 }
-            }
+            },
         },
     }
 }
 
-router = APIRouter(
-    prefix="/v1/submissions",
-    tags=["submissions"],
-    responses={"4XX": PROBLEM, "5XX": PROBLEM},
-)
+router = APIRouter(prefix="/v1/submissions", tags=["submissions"], responses=PROBLEMS)
 AccountId = Annotated[str, Depends(authenticate)]
-
-
-def get_submission(submission_id: str, context: ContextDep, account_id: AccountId) -> Submission:
-    """A dependency: the caller's submission; ``UsageError`` (``submission-not-found``)."""
-    with context.database.read() as session:
-        return repository.get_submission(session, account_id, submission_id)
+IfMatch = Annotated[str | None, Header(max_length=1000)]
 
 
 def read_event_id(
@@ -84,18 +88,15 @@ def read_event_id(
     return events.Cursor.parse(last_event_id)
 
 
-Found = Annotated[Submission, Depends(get_submission)]
-
-
-@router.post("", status_code=202, openapi_extra=FORM)
+@router.post("", status_code=202, response_model=SubmissionView, openapi_extra=BODIES)
 def create_submission(
-    request: Request, response: Response, context: ContextDep, account_id: AccountId
-) -> SubmissionView:
-    """Upload a bundle and ask for a run; follow it at the address in `Location`."""
-    submission = receive.receive_submission(request, context, account_id)
-    response.headers["Location"] = f"/v1/submissions/{submission.id}"
-    response.headers["Retry-After"] = "1"
-    return _describe(context, submission)
+    request: Request, context: ContextDep, account_id: AccountId, key: KeyHeader
+) -> Response:
+    """Ask for a run of an upload, or of a bundle in a form; follow it at the address in `Location`.
+
+    With an `Idempotency-Key` it can be sent again without making another one.
+    """
+    return receive.receive_submission(request, context, account_id, key)
 
 
 @router.get("")
@@ -105,13 +106,20 @@ def list_submissions(
     response: Response,
     limit: Annotated[int, Query(ge=1, le=100)] = 20,
     cursor: Annotated[str | None, Query(max_length=200)] = None,
+    *,
+    state: Annotated[list[SubmissionState] | None, Query(description="one or more")] = None,
+    name: Annotated[str, Query(max_length=200, pattern=r"^[^\x00]*$")] = "",
 ) -> SubmissionPage:
     """Your submissions, newest first; `next_cursor` leads on, as does the `Link` field."""
     with context.database.read() as session:
-        found, following = paging.list_page(session, account_id, limit=limit, cursor=cursor)
+        found, following = paging.list_page(
+            session, account_id, limit=limit, cursor=cursor, states=state or (), name=name
+        )
     items = [describe_submission(s, is_over=s.state in service.ENDED) for s in found]
     if following:
-        response.headers["Link"] = f'</v1/submissions?limit={limit}&cursor={following}>; rel="next"'
+        query = {"limit": limit, "state": [s.value for s in state or ()], "name": name}
+        query = {k: v for k, v in query.items() if v} | {"cursor": following}
+        response.headers["Link"] = f'</v1/submissions?{urlencode(query, doseq=True)}>; rel="next"'
     return SubmissionPage(items=items, next_cursor=following)
 
 
@@ -122,14 +130,43 @@ def read_submission(
     if_none_match: Annotated[str | None, Header(max_length=1000)] = None,
 ) -> Response:
     """One submission. With the last `ETag` as `If-None-Match`: 304 when nothing has changed."""
-    body = _describe(context, submission).model_dump_json()
-    etag = f'"{hashlib.sha256(body.encode()).hexdigest()[:32]}"'
+    with context.database.read() as session:
+        body, etag = _write(results.describe(session, submission))
     headers = {"ETag": etag, "Cache-Control": "private, no-cache"}
     if submission.state not in service.ENDED:
         headers["Retry-After"] = "1"
-    if if_none_match and etag in (t.strip().removeprefix("W/") for t in if_none_match.split(",")):
+    if if_none_match and etag in _read_etags(if_none_match):
         return Response(status_code=304, headers=headers)
     return Response(body, media_type="application/json", headers=headers)
+
+
+@router.patch("/{submission_id}", response_model=SubmissionView)
+def change_submission(
+    submission_id: str,
+    asked: SubmissionChange,
+    context: ContextDep,
+    account_id: AccountId,
+    if_match: IfMatch = None,
+) -> Response:
+    """Say until when it is kept. With an `ETag` as `If-Match`: 412 when it has changed since."""
+    with context.database.write() as session:
+        submission = repository.get_submission(session, account_id, submission_id)
+        _check_match(session, submission, if_match)
+        keeping.retain_until(context.settings, submission, asked.retained_until)
+        session.flush()
+        body, etag = _write(results.describe(session, submission))
+    return Response(body, media_type="application/json", headers={"ETag": etag})
+
+
+@router.delete("/{submission_id}", status_code=204)
+def delete_submission(
+    submission_id: str, context: ContextDep, account_id: AccountId, if_match: IfMatch = None
+) -> None:
+    """Delete it, its data and its results; what still runs is canceled. `410` from then on."""
+    with context.database.write() as session:
+        submission = repository.get_submission(session, account_id, submission_id)
+        _check_match(session, submission, if_match)
+        keeping.delete_submission(session, submission)
 
 
 @router.post("/{submission_id}/cancel", status_code=202)
@@ -139,21 +176,40 @@ def cancel_submission(
     """Ask for an early end; what was predicted until then is kept."""
     with context.database.write() as session:
         submission = service.cancel_submission(session, account_id, submission_id)
-    return _describe(context, submission)
+        session.flush()
+        return results.describe(session, submission)
+
+
+@router.post(
+    "/{submission_id}/rerun",
+    status_code=202,
+    response_model=SubmissionView,
+    max_body_size=receive.MAX_JSON_BYTES,
+)
+def rerun_submission(
+    submission_id: str,
+    context: ContextDep,
+    account_id: AccountId,
+    key: KeyHeader,
+    asked: RerunRequest | None = None,
+) -> Response:
+    """Run the same data again, as a new submission; nothing is sent again."""
+    wanted = asked or RerunRequest()
+    return receive.rerun_submission(context, account_id, key, submission_id, wanted)
 
 
 @router.get("/{submission_id}/events", response_class=EventSourceResponse)
 async def follow_submission(
     submission: Found,
+    reader: ReaderDep,
     context: ContextDep,
-    account_id: AccountId,
     cursor: Annotated[events.Cursor, Depends(read_event_id)],
 ) -> AsyncIterator[ServerSentEvent]:
     """Server-sent events: `state`, `queue`, `point`, `log`, and `done` at the end.
 
     Each has an id; with the last one as `Last-Event-ID` the stream goes on where it was cut.
     """
-    async for event in events.follow(context, account_id, submission.id, cursor):
+    async for event in events.follow(context, reader, submission.id, cursor):
         yield event
 
 
@@ -212,8 +268,23 @@ def read_file(submission: Found, context: ContextDep, path: str) -> Response:
     return results.respond_with_file(context, submission, path)
 
 
-def _describe(context: Context, submission: Submission) -> SubmissionView:
-    with context.database.read() as session:
-        position = results.find_queue_position(session, submission)
-    is_over = submission.state in service.ENDED
-    return describe_submission(submission, is_over=is_over, queue_position=position)
+def _write(view: SubmissionView) -> tuple[str, str]:
+    """The body of an answer and its entity tag."""
+    body = view.model_dump_json()
+    return body, f'"{hashlib.sha256(body.encode()).hexdigest()[:32]}"'
+
+
+def _read_etags(field: str) -> list[str]:
+    return [tag.strip().removeprefix("W/") for tag in field.split(",")]
+
+
+def _check_match(session: Session, submission: Submission, if_match: str | None) -> None:
+    """The change is to the state that its sender has seen (RFC 9110, 13.1.1)."""
+    if if_match is None or if_match.strip() == "*":
+        return
+    if _write(results.describe(session, submission))[1] not in _read_etags(if_match):
+        raise UsageError(
+            "precondition-failed",
+            "The submission is no longer as it was when you read it.",
+            hint="Read it again, and send its new ETag.",
+        )

@@ -19,6 +19,7 @@ from autodl.errors import AutoDLError, UsageError
 from service.context import Context
 from service.log import get_logger
 from service.submissions import repository, results, service
+from service.submissions.access import Reader
 from service.submissions.schemas import PointView, describe_submission
 
 EVENT_ID = re.compile(r"\d{1,18}(\.\d{1,18}){3}")
@@ -60,11 +61,11 @@ class News:
     is_over: bool
 
 
-def read_news(context: Context, account_id: str, submission_id: str, cursor: Cursor) -> News:
+def read_news(context: Context, reader: Reader, submission_id: str, cursor: Cursor) -> News:
     """Everything after the cursor, in an order in which it may have happened."""
     events: list[tuple[str, Any, Cursor]] = []
     with context.database.read() as session:
-        submission = repository.get_submission(session, account_id, submission_id)
+        submission = reader.get_submission(session, submission_id)
         for step in repository.list_transitions(session, submission_id, after=cursor.transition):
             cursor = replace(cursor, transition=step.id)
             state = {
@@ -96,7 +97,7 @@ def read_news(context: Context, account_id: str, submission_id: str, cursor: Cur
 
 
 async def follow(
-    context: Context, account_id: str, submission_id: str, cursor: Cursor
+    context: Context, reader: Reader, submission_id: str, cursor: Cursor
 ) -> AsyncIterator[ServerSentEvent]:
     """The events from the cursor on, until ``done`` or until the service stops.
 
@@ -106,7 +107,7 @@ async def follow(
     yield ServerSentEvent(retry=RETRY_MILLISECONDS, comment="events of one submission")
     while not context.stopping.is_set():
         try:
-            news = await run_in_threadpool(read_news, context, account_id, submission_id, cursor)
+            news = await run_in_threadpool(read_news, context, reader, submission_id, cursor)
         except AutoDLError as error:
             log.warning("events.interrupted", code=error.code, submission_id=submission_id)
             return

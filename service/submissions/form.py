@@ -9,13 +9,13 @@ from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-import anyio.from_thread
 from fastapi import Request
 from python_multipart import MultipartParser
 from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import parse_options_header
 
 from autodl.errors import UsageError
+from service.body import read_body
 
 MAX_FIELD_BYTES = 64 * 1024
 MAX_PARTS = 32
@@ -37,17 +37,6 @@ class Part:
             if len(value) > MAX_FIELD_BYTES:
                 raise UsageError("field-invalid", f"The field {self.name!r} is too long.")
         return _decode(bytes(value), f"The field {self.name!r}")
-
-
-def read_body(request: Request) -> Iterator[bytes]:
-    """The request's body, pulled from the event loop by the endpoint's thread."""
-    stream = request.stream()
-
-    async def read_chunk() -> bytes | None:
-        return await anext(stream, None)
-
-    while (chunk := anyio.from_thread.run(read_chunk)) is not None:
-        yield chunk
 
 
 def read_parts(request: Request) -> Iterator[Part]:

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-from collections.abc import Sequence
+import re
+from collections.abc import Collection, Sequence
 from datetime import datetime
 
-from sqlalchemy import func, or_, select, tuple_
+from sqlalchemy import func, or_, select
 from sqlalchemy.orm import Session
 
 from autodl.errors import PlatformError, UsageError
@@ -23,15 +24,26 @@ from service.models import (
     RunKind,
     Submission,
     SubmissionState,
+    Tombstone,
     Transition,
 )
 
+ID = re.compile(r"[0-9a-f-]{36}")
+
 
 def get_submission(session: Session, account_id: str, submission_id: str) -> Submission:
-    """The account's submission; ``UsageError`` (``submission-not-found``) for anyone else's too."""
-    submission = session.get(Submission, submission_id)
-    if submission is None or submission.account_id != account_id:
+    """The account's submission; somebody else's is as unknown as one that never was.
+
+    Raises ``UsageError``: ``submission-not-found`` or ``submission-deleted``.
+    """
+    known = ID.fullmatch(submission_id) is not None
+    submission = session.get(Submission, submission_id) if known else None
+    tombstone = session.get(Tombstone, submission_id) if known and submission is None else None
+    found = submission or tombstone
+    if found is None or found.account_id != account_id:
         raise UsageError("submission-not-found", f"There is no submission {submission_id}.")
+    if submission is None or submission.deleted_at is not None:
+        raise UsageError("submission-deleted", f"The submission {submission_id} was deleted.")
     return submission
 
 
@@ -45,14 +57,45 @@ def list_submissions(
     account_id: str,
     *,
     limit: int,
-    before: tuple[datetime, str] | None = None,
+    before: str | None = None,
+    states: Collection[SubmissionState] = (),
+    name: str = "",
 ) -> Sequence[Submission]:
-    """An account's submissions, newest first; ``before`` is the last seen ``(created_at, id)``."""
-    query = select(Submission).where(Submission.account_id == account_id)
+    """An account's submissions, newest first; ``before`` is the last seen id.
+
+    Which they are is told by the index ``ix_submission_account_id_id`` alone: ids are UUIDv7 and
+    sort by time.
+    """
+    page = select(Submission.id).where(
+        Submission.account_id == account_id, Submission.deleted_at.is_(None)
+    )
     if before is not None:
-        query = query.where(tuple_(Submission.created_at, Submission.id) < before)
-    order = (Submission.created_at.desc(), Submission.id.desc())
-    return session.scalars(query.order_by(*order).limit(limit)).all()
+        page = page.where(Submission.id < before)
+    if states:
+        page = page.where(Submission.state.in_(states))
+    if name:
+        page = page.where(Submission.name.icontains(name, autoescape=True))
+    ids = session.scalars(page.order_by(Submission.id.desc()).limit(limit)).all()
+    query = select(Submission).where(Submission.id.in_(ids))
+    return session.scalars(query.order_by(Submission.id.desc())).all()
+
+
+def list_deleted(session: Session, limit: int) -> Sequence[Submission]:
+    """What is out of sight, at rest, and still there."""
+    query = select(Submission).where(
+        Submission.deleted_at.is_not(None), Submission.ended_at.is_not(None)
+    )
+    return session.scalars(query.order_by(Submission.deleted_at).limit(limit)).all()
+
+
+def list_outlived(session: Session, now: datetime, limit: int) -> Sequence[Submission]:
+    """What has ended and was to be kept until before now."""
+    query = select(Submission).where(
+        Submission.retained_until < now,
+        Submission.ended_at.is_not(None),
+        Submission.deleted_at.is_(None),
+    )
+    return session.scalars(query.order_by(Submission.retained_until).limit(limit)).all()
 
 
 def list_points(session: Session, run_id: str, *, after: int = -1) -> Sequence[CurvePoint]:
@@ -90,7 +133,9 @@ def count_live_runs(session: Session, kind: RunKind) -> int:
 
 def list_canceling(session: Session) -> Sequence[Submission]:
     """The submissions whose end was asked for and has not come yet."""
-    query = select(Submission).where(Submission.cancel_wanted, Submission.ended_at.is_(None))
+    query = select(Submission).where(
+        Submission.cancel_wanted.is_(True), Submission.ended_at.is_(None)
+    )
     return session.scalars(query).all()
 
 

@@ -16,6 +16,7 @@ from autodl.errors import UsageError
 from service.context import Context
 from service.models import CurvePoint, RunKind, Submission, SubmissionState
 from service.submissions import repository, service
+from service.submissions.schemas import SubmissionView, describe_submission
 
 LOG_NAME = "log.txt"
 MAX_LOG_BYTES = 4 * 1024 * 1024
@@ -31,6 +32,13 @@ def find_queue_position(session: Session, submission: Submission) -> int | None:
         return None
     waiting = [s.id for s in repository.list_waiting(session, WAITING[submission.state])]
     return waiting.index(submission.id) + 1 if submission.id in waiting else None
+
+
+def describe(session: Session, submission: Submission) -> SubmissionView:
+    """The submission as the API shows it."""
+    is_over = submission.state in service.ENDED
+    position = find_queue_position(session, submission)
+    return describe_submission(submission, is_over=is_over, queue_position=position)
 
 
 def list_points(session: Session, submission: Submission) -> list[CurvePoint]:

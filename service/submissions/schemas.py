@@ -5,9 +5,44 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 from service.models import CurvePoint, Submission, SubmissionState
+from service.submissions.sharing import DEFAULT_SECONDS, MAX_SECONDS
+
+
+class RerunRequest(BaseModel):
+    """What shall be different; the rest is as it was."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    name: str | None = Field(default=None, max_length=200)
+    budget_seconds: float | None = Field(default=None, ge=1, allow_inf_nan=False)
+    solution: str | None = Field(default=None, max_length=200)
+
+
+class SubmissionRequest(RerunRequest):
+    """A run of what was uploaded before."""
+
+    upload_id: str = Field(max_length=36)
+
+
+class SubmissionChange(BaseModel):
+    """What its owner can change of a submission."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    retained_until: AwareDatetime = Field(description="with its offset from UTC")
+
+
+class ShareRequest(BaseModel):
+    """A link that is wanted."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    expires_in_seconds: float = Field(
+        default=DEFAULT_SECONDS, ge=60, le=MAX_SECONDS, allow_inf_nan=False
+    )
 
 
 class View(BaseModel):
@@ -62,6 +97,11 @@ class SubmissionView(View):
     created_at: datetime
     updated_at: datetime
     ended_at: datetime | None
+    retained_until: datetime | None = Field(
+        description="then it is deleted with all its results; null: when you delete it"
+    )
+    upload_id: str | None = Field(description="its data; another submission may use them too")
+    rerun_of: str | None = Field(description="the submission that this one repeats")
     result: ResultView | None
     error: ErrorView | None
     links: dict[str, str]
@@ -112,6 +152,28 @@ class FileList(View):
     items: list[FileView]
 
 
+class ShareView(View):
+    """A link that lets its holder read one submission."""
+
+    id: str
+    created_at: datetime
+    expires_at: datetime
+    last_used_at: datetime | None
+
+
+class NewShareView(ShareView):
+    """A link as it is shown once."""
+
+    token: str = Field(description="a bearer token for reading; it is shown only now")
+    url: str = Field(description="opens the submission's page")
+
+
+class ShareList(View):
+    """The links that are good now."""
+
+    items: list[ShareView]
+
+
 class ProblemView(View):
     """A failure, after RFC 9457."""
 
@@ -131,7 +193,7 @@ def describe_submission(
 ) -> SubmissionView:
     """The row as the API shows it."""
     own = f"/v1/submissions/{submission.id}"
-    parts = ("events", "curve", "report", "log", "files", "cancel")
+    parts = ("events", "curve", "report", "log", "files", "cancel", "rerun", "shares")
     links = {"self": own, "page": f"/submissions/{submission.id}"}
     return SubmissionView(
         id=submission.id,
@@ -146,6 +208,9 @@ def describe_submission(
         created_at=submission.created_at,
         updated_at=submission.updated_at,
         ended_at=submission.ended_at,
+        retained_until=submission.retained_until,
+        upload_id=submission.upload_id,
+        rerun_of=submission.rerun_of,
         result=ResultView.model_validate(submission.result) if submission.result else None,
         error=ErrorView.model_validate(submission.error) if submission.error else None,
         links=links | {part: f"{own}/{part}" for part in parts},

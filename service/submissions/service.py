@@ -7,6 +7,7 @@ Every step is one function; the caller owns the transaction. Each changes the st
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from autodl.errors import BundleError, PlatformError, SolutionError, UsageError
@@ -21,6 +22,7 @@ from service.models import (
     RunState,
     Submission,
     SubmissionState,
+    Upload,
     new_id,
     utc_now,
 )
@@ -37,7 +39,6 @@ if TYPE_CHECKING:
 
     from autodl.score import Point
     from service.settings import Settings
-    from service.storage import StoredObject
 
 S = SubmissionState
 MAX_NAME_CHARACTERS = 200
@@ -52,6 +53,7 @@ class Request:
     budget_seconds: float
     solution: str
     limits: Limits = UNLIMITED  #: the operator's
+    retained_until: datetime | None = None
 
 
 def check_request(
@@ -80,12 +82,8 @@ def check_request(
         )
     solution = solution or "winner"
     settings.get_solution(solution)
-    return Request(name, budget, solution, Limits.of(settings))
-
-
-def bundle_key(submission_id: str) -> str:
-    """Where the uploaded bundle lies in the store."""
-    return f"uploads/{submission_id}/bundle.zip"
+    until = utc_now() + timedelta(seconds=settings.retention_seconds)
+    return Request(name, budget, solution, Limits.of(settings), until)
 
 
 def run_prefix(run_id: str) -> str:
@@ -97,23 +95,26 @@ def create_submission(
     session: Session,
     account_id: str,
     request: Request,
-    bundle: StoredObject,
+    upload: Upload,
     *,
-    submission_id: str | None = None,
+    rerun_of: str | None = None,
 ) -> Submission:
-    """Accept a submission whose bundle is already stored.
+    """Accept a submission whose upload is complete.
 
     Raises ``LimitError`` (``quota-exceeded``).
     """
     submission = Submission(
-        id=submission_id or new_id(),
+        id=new_id(),
         account_id=account_id,
         name=request.name,
         budget_seconds=request.budget_seconds,
         solution=request.solution,
-        bundle_key=bundle.key,
-        bundle_bytes=bundle.size_bytes,
-        bundle_sha256=bundle.sha256,
+        bundle_key=upload.key,
+        bundle_bytes=upload.size_bytes,
+        bundle_sha256=upload.sha256 or "",
+        upload_id=upload.id,
+        rerun_of=rerun_of,
+        retained_until=request.retained_until,
     )
     quotas.hold(session, submission, request.limits)
     session.add(submission)
@@ -122,7 +123,7 @@ def create_submission(
         submission,
         S.VALIDATING,
         actor="account",
-        cause="The bundle was uploaded.",
+        cause="The same data are to be run again." if rerun_of else "The bundle was uploaded.",
         reason="Waiting for the data to be checked.",
     )
     return submission

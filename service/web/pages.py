@@ -150,8 +150,8 @@ def show_start(
 @router.post("/submissions")
 def submit(request: Request, context: ContextDep, account_id: AccountId) -> Response:
     """The form's target: the same as the API's, answered with the submission's page."""
-    submission = receive.receive_submission(request, context, account_id)
-    return RedirectResponse(f"/submissions/{submission.id}", 303)
+    answer = receive.receive_form(request, context, account_id)
+    return RedirectResponse(answer.headers["Location"].removeprefix("/v1"), 303)
 
 
 @router.get("/submissions/{submission_id}")

@@ -14,7 +14,7 @@ from service.models import Json, Run, RunKind, Submission
 from service.settings import Settings
 from service.submissions import repository, service
 
-SECRET = "of these tests"
+SECRET = "of these integration tests"
 MAX_UPLOAD_BYTES = 3 * 1024 * 1024
 
 
@@ -87,13 +87,20 @@ class Installation:
 
 
 @pytest.fixture
-def installation(tmp_path: Path, database_url: str) -> Iterator[Installation]:
+def part_bytes() -> int:
+    """Of an upload; a module may say otherwise."""
+    return 64 * 1024
+
+
+@pytest.fixture
+def installation(tmp_path: Path, database_url: str, part_bytes: int) -> Iterator[Installation]:
     executor = IdleExecutor()
     settings = Settings(
         data=tmp_path / "data",
         database_url=database_url,
         secret=SECRET,
         max_upload_bytes=MAX_UPLOAD_BYTES,
+        part_bytes=part_bytes,
         default_budget_seconds=60,
         gpus=(),
     )

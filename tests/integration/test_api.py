@@ -43,7 +43,7 @@ def test_a_submission_is_accepted_and_can_be_read(installation) -> None:
         "size_bytes": len(content),
         "sha256": hashlib.sha256(content).hexdigest(),
     }
-    key = f"uploads/{body['id']}/bundle.zip"
+    key = f"uploads/{body['upload_id']}/bundle.zip"
     assert installation.context.storage.read(key) == content
 
 

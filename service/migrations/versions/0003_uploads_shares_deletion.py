@@ -1,5 +1,7 @@
 """Uploads as rows of their own, idempotency keys, share links, deletion and retention."""
 
+from typing import Any
+
 import sqlalchemy as sa
 from alembic import op
 
@@ -23,7 +25,7 @@ INDEXES = {
 # No constraint is among the new columns, so that SQLite adds and drops them in place.
 
 
-def submission_columns() -> list[sa.Column]:
+def submission_columns() -> list[sa.Column[Any]]:
     return [
         sa.Column("upload_id", ID),
         sa.Column("rerun_of", ID),

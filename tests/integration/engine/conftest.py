@@ -9,7 +9,7 @@ from sqlalchemy import event
 from autodl.errors import PlatformError
 from service.db import Database, migrate
 from service.executors.base import Capabilities, End, Observation, Phase, RunSpec
-from service.models import Account, Run, RunKind, Submission
+from service.models import Account, Run, RunKind, Submission, Upload
 from service.models import SubmissionState as S
 from service.reconciler import Reconciler
 from service.settings import Settings
@@ -95,7 +95,8 @@ class World:
             return account.id
 
     def submit(self, account_id: str | None = None) -> str:
-        bundle = self.storage.put("uploads/x/bundle.zip", [b"zip"])
+        stored = self.storage.put("uploads/x/bundle.zip", [b"zip"])
+        bundle = Upload(key=stored.key, size_bytes=stored.size_bytes, sha256=stored.sha256)
         with self.database.write() as session:
             return service.create_submission(
                 session, account_id or self.account_id, service.Request("n", 60.0, "winner"), bundle

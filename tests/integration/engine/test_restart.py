@@ -16,11 +16,12 @@ import psutil
 import pytest
 
 from service.db import Database, migrate
-from service.models import Account, CurvePoint, Run, RunKind, Submission, new_id
+from service.models import Account, CurvePoint, Run, RunKind, Submission, Upload, new_id
 from service.models import SubmissionState as S
 from service.settings import Settings, inherited_environment
 from service.storage import open_storage
 from service.submissions import repository, service
+from service.uploads import service as uploads
 from service.worker.supervisor import read_status
 
 pytestmark = pytest.mark.slow
@@ -71,16 +72,16 @@ class Installation:
         self.process.wait()
 
     def submit(self, bundle: bytes, solution: str, budget_seconds: float = 3.0) -> str:
-        submission_id = new_id()
-        stored = self.storage.put(service.bundle_key(submission_id), [bundle])
+        upload_id = new_id()
+        stored = self.storage.put(uploads.upload_key(upload_id), [bundle])
         asked = service.check_request(
             self.settings, budget_seconds=budget_seconds, solution=solution
         )
+        upload = Upload(
+            id=upload_id, key=stored.key, size_bytes=stored.size_bytes, sha256=stored.sha256
+        )
         with self.database.write() as session:
-            service.create_submission(
-                session, self.account_id, asked, stored, submission_id=submission_id
-            )
-        return submission_id
+            return service.create_submission(session, self.account_id, asked, upload).id
 
     def see(self, submission_id: str) -> Submission:
         with self.database.read() as session:

@@ -6,9 +6,9 @@ import pytest
 from sqlalchemy.orm import Session
 
 from service.db import Database, migrate
-from service.models import Account, Submission
+from service.models import Account, Submission, Upload
 from service.settings import Settings
-from service.storage import FileStorage, StoredObject
+from service.storage import FileStorage
 from service.submissions import service
 
 
@@ -44,8 +44,8 @@ def create(account_id: str):
     """Accept a submission as the API does."""
 
     def create(session: Session, account: str = account_id) -> Submission:
-        bundle = StoredObject("uploads/x/bundle.zip", 10, "0" * 64)
+        upload = Upload(key="uploads/x/bundle.zip", size_bytes=10, sha256="0" * 64)
         request = service.Request("flowers", 60.0, "winner")
-        return service.create_submission(session, account, request, bundle)
+        return service.create_submission(session, account, request, upload)
 
     return create

@@ -10,8 +10,7 @@ from hypothesis import strategies as st
 
 from service.accounts import fairness
 from service.accounts.fairness import Share, order
-from service.models import Account, Run, RunKind, Submission, SubmissionState
-from service.storage import StoredObject
+from service.models import Account, Run, RunKind, Submission, SubmissionState, Upload
 from service.submissions import repository, service
 from tests.unit.service.accounts.conftest import pass_check, start
 
@@ -81,7 +80,7 @@ class Queue:
         self.served: dict[str, float] = {}
 
     def submit(self, account_id: str, budget: float = 60.0) -> Submission:
-        bundle = StoredObject("uploads/x/bundle.zip", 10, "0" * 64)
+        bundle = Upload(key="uploads/x/bundle.zip", size_bytes=10, sha256="0" * 64)
         request = service.Request("flowers", budget, "winner")
         submission = service.create_submission(self.session, account_id, request, bundle)
         pass_check(self.session, submission)

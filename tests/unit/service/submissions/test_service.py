@@ -1,12 +1,13 @@
 """A submission's life: which steps there are, who may take them, and what is kept of each."""
 
 import itertools
+from datetime import timedelta
 
 import pytest
 
 from autodl.errors import PlatformError, UsageError
 from service.executors.base import End
-from service.models import RunKind, RunState
+from service.models import RunKind, RunState, utc_now
 from service.models import SubmissionState as S
 from service.settings import Settings
 from service.submissions import repository, service
@@ -70,7 +71,9 @@ class TestStates:
 
 class TestRequest:
     def test_defaults_fill_what_is_not_said(self, settings) -> None:
-        assert service.check_request(settings) == service.Request("dataset", 1200.0, "winner")
+        asked = service.check_request(settings)
+        assert (asked.name, asked.budget_seconds, asked.solution) == ("dataset", 1200.0, "winner")
+        assert asked.retained_until > utc_now() + timedelta(days=89)
 
     def test_blanks_in_a_name_are_squeezed(self, settings) -> None:
         assert service.check_request(settings, name=" my \n flowers ").name == "my flowers"
