@@ -198,7 +198,7 @@ class _Carrier:
     async def carry_out(self, effect: Effect) -> Any:
         match effect:
             case Send():
-                return await self._http.request(effect.method, effect.path, **effect.options())
+                return await self._http.send(effect.build(self._http))
             case Open():
                 return await self._open(effect)
             case Next():

@@ -207,7 +207,7 @@ class _Carrier:
     def carry_out(self, effect: Effect) -> Any:
         match effect:
             case Send():
-                return self._http.request(effect.method, effect.path, **effect.options())
+                return self._http.send(effect.build(self._http))
             case Open():
                 return self._open(effect)
             case Next():

@@ -51,19 +51,23 @@ class Send:
     content: bytes | None = None
     form: Callable[[], dict[str, Any]] | None = None
     harmless: bool = False  #: when sent twice, though its method does not say so
+    signed: bool = False  #: its address opens by itself: the token is nobody's business there
 
     @property
     def is_repeatable(self) -> bool:
         """Whether it does no harm to send it twice."""
         return self.harmless or self.method in REPEATABLE or "Idempotency-Key" in self.headers
 
-    def options(self) -> dict[str, Any]:
-        """What ``httpx2`` is to be called with, beside method and address."""
+    def build(self, http: httpx2.Client | httpx2.AsyncClient) -> httpx2.Request:
+        """The request as ``httpx2`` sends it."""
         body = {} if self.form is None else self.form()
         for name in ("params", "json", "content"):
             if value := getattr(self, name):
                 body[name] = value
-        return body | {"headers": dict(self.headers)}
+        request = http.build_request(self.method, self.path, headers=dict(self.headers), **body)
+        if self.signed:
+            del request.headers["Authorization"]
+        return request
 
 
 @dataclass(frozen=True)

@@ -145,7 +145,7 @@ def _send_part(
         asked = Send("POST", f"{own}/parts", json=wanted, harmless=True)
         (part,) = (yield from ask(asked)).json()["parts"]
         try:
-            put = Send("PUT", part["url"], headers=part["headers"], content=content)
+            put = Send("PUT", part["url"], headers=part["headers"], content=content, signed=True)
             yield from ask(put, attempts=1)
         except ServiceError as error:
             expired = error.code == "part-url-expired" or isinstance(error, TransientError)
@@ -193,8 +193,7 @@ def _fetch(address: str, aside: Path, mark: Path) -> Flow[str | None]:
                 while (chunk := (yield Next())) is not None:
                     file.write(chunk)
             yield Close()
-            digest: str | None = answer.headers.get("repr-digest")
-            return digest
+            return _find_digest(answer)
         except (httpx2.TransportError, TransientError) as error:
             yield Close()
             reached = aside.stat().st_size if aside.exists() else 0
@@ -202,6 +201,15 @@ def _fetch(address: str, aside: Path, mark: Path) -> Flow[str | None]:
             if failures == ATTEMPTS:
                 raise error if isinstance(error, ServiceError) else unreachable(error) from error
         yield Pause(growing_pause(failures))
+
+
+def _find_digest(answer: httpx2.Response) -> str | None:
+    """What the service says of the file, though it may have sent us on to its store."""
+    for said in (answer, *answer.history):
+        if "repr-digest" in said.headers:
+            digest: str = said.headers["repr-digest"]
+            return digest
+    return None
 
 
 def require_file(bundle: Path) -> None:

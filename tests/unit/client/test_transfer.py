@@ -70,6 +70,7 @@ class Uploads:
                     raise cut
                 return cut
             assert request.headers["content-digest"] == digest_of(body)
+            assert "authorization" not in request.headers  # its address may be another's
             self.parts[number] = body
             return httpx2.Response(204)
         return httpx2.Response(200, json=self.view())
@@ -186,7 +187,9 @@ def test_a_whole_that_is_not_what_was_announced_is_an_error_and_forgotten(connec
 def test_a_service_without_uploads_in_parts_gets_it_in_one_request(connect, bundle) -> None:
     def handle(request: httpx2.Request) -> httpx2.Response:
         if request.url.path == "/v1/uploads":
-            return httpx2.Response(404, json={"code": "resource-not-found", "detail": "No such place."})
+            return httpx2.Response(
+                404, json={"code": "resource-not-found", "detail": "No such place."}
+            )
         assert bundle.read_bytes() in request.read()
         return httpx2.Response(202, json=SUBMISSION)
 
@@ -232,6 +235,20 @@ def test_a_cut_download_goes_on_and_is_verified(connect, tmp_path: Path) -> None
     assert target.read_bytes() == CONTENT
     assert service.ranges == [None, "bytes=4000-", "bytes=8000-"]
     assert [p.name for p in target.parent.iterdir()] == ["b.predict"]
+
+
+def test_a_store_of_its_own_gets_no_token_and_its_file_is_verified(connect, tmp_path) -> None:
+    def handle(request: httpx2.Request) -> httpx2.Response:
+        if request.url.host == "service":
+            headers = {"location": "https://store.example/x", "repr-digest": digest_of(CONTENT)}
+            return httpx2.Response(307, headers=headers)
+        assert "authorization" not in request.headers
+        return httpx2.Response(200, content=CONTENT[:-1] if "bad" in str(tmp_path) else CONTENT)
+
+    connect(handle).download("s1", "p.csv", tmp_path / "p.csv")
+    tmp_path = tmp_path / "bad"
+    with pytest.raises(TransientError, match="changed"):
+        connect(handle).download("s1", "p.csv", tmp_path / "p.csv")
 
 
 def test_a_download_that_was_broken_off_goes_on_in_another_process(connect, tmp_path) -> None:
