@@ -21,7 +21,13 @@ from autodl.duplicates import duplicate_findings
 from autodl.errors import BundleError
 from autodl.label_issues import find_label_issues
 from autodl.language import find_languages
-from autodl.metadata import METADATA_NAME, DataSpecification, find_unknown_field, read_metadata_text
+from autodl.metadata import (
+    METADATA_NAME,
+    DataSpecification,
+    find_unknown_field,
+    mend_escapes,
+    read_metadata_text,
+)
 from autodl.predictions import read_labels
 from autodl.report import Finding, Findings, Report
 from autodl.summary import summarise
@@ -124,6 +130,19 @@ def _check_metadata_text(path: Path, findings: Findings) -> None:
                 "The original reader refuses the dataset; remove the line.",
                 file,
                 line=unknown[1],
+            )
+        )
+    mended = mend_escapes(text)
+    if mended != text:
+        pairs = enumerate(zip(text.split("\n"), mended.split("\n"), strict=True), 1)
+        findings.add(
+            Finding(
+                "metadata-escape-latin1",
+                "warning",
+                "A name holds a letter escaped as Latin-1, which is read as it was meant.",
+                "The original reader refuses the dataset; write the letter itself, in UTF-8.",
+                file,
+                line=next(line for line, (one, other) in pairs if one != other),
             )
         )
     if not any("sample_count" in line for line in text.splitlines()[:3]):

@@ -28,6 +28,8 @@ _MAP_ENTRY = re.compile(  # in the official layout, as writers of large vocabula
     r"  value: (-?[0-9]{1,9})\n\}\n*"
 )
 
+_ESCAPES = re.compile(r"\\\\|((?:\\x[0-9a-fA-F]{2})+)")
+
 
 class Format(enum.IntEnum):
     """How a matrix is stored in the records."""
@@ -125,7 +127,7 @@ def parse_metadata(text: str, file: str | None = None) -> DataSpecification:
     """
     message = pb.DataSpecification()
     try:
-        head, entries = _take_map_entries(text)
+        head, entries = _take_map_entries(mend_escapes(text))
         text_format.Merge(head, message, allow_unknown_field=True)
         for name, key, value in entries:
             getattr(message, f"{name}_to_index_map")[_unquote(key)] = int(value)
@@ -178,10 +180,30 @@ def _unquote(literal: str) -> str:
         raise ValueError(str(error)) from error
 
 
+def mend_escapes(text: str) -> str:
+    """``text`` with the official formatter's escapes of Latin-1 letters made UTF-8 (formats 1.10).
+
+    It writes a no-break space as Python does, ``\\xa0``, which the text form takes for half a
+    letter; the original reader then refuses the dataset.
+    """
+    return _ESCAPES.sub(_mend, text) if "\\x" in text else text
+
+
+def _mend(match: re.Match[str]) -> str:
+    if match[1] is None:  # an escaped backslash
+        return match[0]
+    codes = bytes.fromhex(match[1].replace("\\x", ""))
+    try:
+        codes.decode("utf-8")
+    except UnicodeDecodeError:
+        return "".join(f"\\u{code:04x}" for code in codes)
+    return match[0]
+
+
 def find_unknown_field(text: str) -> tuple[str, int | None] | None:
     """The first field that the format does not know, as (name, line); None when all are known."""
     try:
-        text_format.Merge(_take_map_entries(text)[0], pb.DataSpecification())
+        text_format.Merge(_take_map_entries(mend_escapes(text))[0], pb.DataSpecification())
     except text_format.ParseError as error:
         found = _UNKNOWN_FIELD.search(str(error))
         return (found[1], error.GetLine()) if found else None

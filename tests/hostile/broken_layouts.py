@@ -83,12 +83,6 @@ def metadata_with_an_unknown_format(root: Path) -> None:
 
 
 @broken("metadata-invalid", METADATA)
-def metadata_with_a_lone_byte(root: Path) -> None:
-    key = r"output_dim: 3 label_to_index_map { key: 'a\xa0b' value: 0 }"
-    with_metadata(root, "output_dim: 3", key)
-
-
-@broken("metadata-invalid", METADATA)
 def metadata_with_a_number_too_large(root: Path) -> None:
     with_metadata(root, "output_dim: 3", "output_dim: " + "9" * 5000)
 

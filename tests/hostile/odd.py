@@ -162,6 +162,12 @@ def label_names_with_gaps_and_quotes(root: Path) -> None:
     with_metadata(root, lambda t: t + names)
 
 
+@odd("metadata-escape-latin1")
+def label_names_escaped_as_latin1(root: Path) -> None:
+    names = "label_to_index_map {\n  key: 'a\\xa0b\\\\xff'\n  value: 0\n}\n"
+    with_metadata(root, lambda t: t + names)
+
+
 @odd("sample-count-wrong")
 def sample_count_wrong(root: Path) -> None:
     table(root)

@@ -166,3 +166,17 @@ def test_channels_not_said_are_three_for_images_and_else_one() -> None:
     assert MatrixSpec(format=Format.COMPRESSED).channels == 3
     assert MatrixSpec(format=Format.DENSE).channels == 1
     assert MatrixSpec(num_channels=0, format=Format.COMPRESSED).channels == 0
+
+
+def test_latin1_escapes_of_the_official_formatter_are_read_as_meant() -> None:
+    entry = "label_to_index_map {\n  key: '%s'\n  value: 0\n}\n"
+    for written, meant in {
+        r"a\xa0b": "a\u00a0b",
+        r"caf\xe9\xe8": "caf\u00e9\u00e8",
+        r"caf\xc3\xa9": "caf\u00e9",
+        r"\x41\\xe9": "A\\xe9",
+    }.items():
+        spec = parse_metadata("output_dim: 2\n" + entry % written)
+        assert dict(spec.label_to_index_map) == {meant: 0}
+        loose = parse_metadata("output_dim: 2 # no layout\n" + entry.replace("\n", " ") % written)
+        assert dict(loose.label_to_index_map) == {meant: 0}
