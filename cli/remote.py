@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from autodl.errors import UsageError
-from cli.connection import Json, TokenFile, Url, connect
+from cli.connection import Json, TokenFile, Url, connect, find_url
 
 if TYPE_CHECKING:
     from client import Submission
@@ -39,6 +39,7 @@ def register(app: typer.Typer) -> None:
     app.command()(predictions)
     app.command()(download)
     app.command()(delete)
+    app.command()(share)
     app.command()(quota)
 
 
@@ -213,8 +214,47 @@ def quota(url: Url = None, token_file: TokenFile = None, as_json: Json = False) 
     if as_json:
         typer.echo(json.dumps(found.raw, indent=1))
         return
-    for line in found.lines():
-        typer.echo(line)
+    for name, item in (
+        ("submissions today", found.submissions_per_day),
+        ("compute minutes today", found.compute_minutes_per_day),
+        ("GiB stored", found.stored_bytes),
+        ("runs at once", found.parallel_runs),
+    ):
+        unit = 1024**3 if name == "GiB stored" else 1
+        limit = "no limit" if item.limit is None else f"of {item.limit / unit:g}"
+        typer.echo(f"{name:<22} {item.used / unit:8.4g} {limit}")
+    typer.echo(f"A day's numbers begin anew at {found.resets_at:%Y-%m-%d %H:%M} UTC.", err=True)
+
+
+def share(
+    submission_id: Id,
+    days: Annotated[float, typer.Option(help="How long the link is good.", min=0.001)] = 7.0,
+    revoke: Annotated[bool, typer.Option("--revoke", help="Revoke every link instead.")] = False,
+    url: Url = None,
+    token_file: TokenFile = None,
+    as_json: Json = False,
+) -> None:
+    """Make a link with which others can read it.
+
+    Whoever has the link sees the submission and its results, and can change nothing.
+    """
+    with connect(url, token_file) as service:
+        if revoke:
+            links = service.list_shares(submission_id)
+            for link in links:
+                service.revoke_share(submission_id, link.id)
+            if as_json:
+                typer.echo(json.dumps({"revoked": [link.id for link in links]}))
+            else:
+                typer.echo(f"{len(links)} links open nothing any more.", err=True)
+            return
+        made = service.share(submission_id, seconds=days * 86400)
+    address = find_url(url) + (made.url or "")
+    if as_json:
+        values = {"id": made.id, "url": address, "expires_at": made.expires_at.isoformat()}
+        typer.echo(json.dumps(values))
+    else:
+        typer.echo(address)
 
 
 def _show(submission: Submission, as_json: bool) -> None:

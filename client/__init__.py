@@ -22,10 +22,21 @@ from client.errors import (
     ServiceError,
     TransientError,
 )
-from client.records import Event, Failure, Page, Point, Quota, Result, Submission
+from client.records import (
+    Allowance,
+    Event,
+    Failure,
+    Page,
+    Point,
+    Quota,
+    Result,
+    Share,
+    Submission,
+)
 
 __all__ = [
     "DEFAULT_URL",
+    "Allowance",
     "AsyncClient",
     "AuthenticationError",
     "Client",
@@ -38,6 +49,7 @@ __all__ = [
     "RefusedError",
     "Result",
     "ServiceError",
+    "Share",
     "Submission",
     "TransientError",
 ]

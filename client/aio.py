@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, aclosing
+from datetime import datetime
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -27,7 +28,7 @@ from client.core import (
     Together,
     Work,
 )
-from client.records import Event, Json, Page, Point, Quota, Submission
+from client.records import Event, Json, Page, Point, Quota, Share, Submission
 from client.transfer import Progress
 
 T = TypeVar("T")
@@ -98,6 +99,22 @@ class AsyncClient:
     async def delete(self, submission_id: str) -> None:
         """Remove a submission and everything that came of it; there is no way back."""
         await self._run(flows.delete(submission_id))
+
+    async def keep_until(self, submission_id: str, until: datetime) -> Submission:
+        """Change the day of a submission's removal; ``until`` knows its offset from UTC."""
+        return await self._run(flows.keep_until(submission_id, until))
+
+    async def share(self, submission_id: str, *, seconds: float | None = None) -> Share:
+        """Make a link that lets whoever holds it read this submission, for so many seconds."""
+        return await self._run(flows.share(submission_id, seconds))
+
+    async def list_shares(self, submission_id: str) -> list[Share]:
+        """The links to a submission that are good now, without their addresses."""
+        return await self._run(flows.list_shares(submission_id))
+
+    async def revoke_share(self, submission_id: str, share_id: str) -> None:
+        """From now on the link opens nothing."""
+        await self._run(flows.revoke_share(submission_id, share_id))
 
     async def require_ready(self) -> None:
         """Raise what keeps the service from working, if anything does; needs no token."""

@@ -7,6 +7,7 @@ from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import replace
+from datetime import datetime
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -26,7 +27,7 @@ from client.core import (
     Together,
     Work,
 )
-from client.records import Event, Json, Page, Point, Quota, Submission
+from client.records import Event, Json, Page, Point, Quota, Share, Submission
 from client.transfer import Progress
 
 DEFAULT_URL = "http://127.0.0.1:8000"
@@ -103,6 +104,22 @@ class Client:
     def delete(self, submission_id: str) -> None:
         """Remove a submission and everything that came of it; there is no way back."""
         self._run(flows.delete(submission_id))
+
+    def keep_until(self, submission_id: str, until: datetime) -> Submission:
+        """Change the day of a submission's removal; ``until`` knows its offset from UTC."""
+        return self._bind(self._run(flows.keep_until(submission_id, until)))
+
+    def share(self, submission_id: str, *, seconds: float | None = None) -> Share:
+        """Make a link that lets whoever holds it read this submission, for so many seconds."""
+        return self._run(flows.share(submission_id, seconds))
+
+    def list_shares(self, submission_id: str) -> list[Share]:
+        """The links to a submission that are good now, without their addresses."""
+        return self._run(flows.list_shares(submission_id))
+
+    def revoke_share(self, submission_id: str, share_id: str) -> None:
+        """From now on the link opens nothing."""
+        self._run(flows.revoke_share(submission_id, share_id))
 
     def require_ready(self) -> None:
         """Raise what keeps the service from working, if anything does; needs no token."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+from datetime import datetime
 from typing import Any
 
 import httpx2
@@ -23,7 +24,7 @@ from client.core import (
     submission_path,
 )
 from client.errors import TransientError
-from client.records import Event, Json, Page, Point, Quota, Submission
+from client.records import Event, Json, Page, Point, Quota, Share, Submission
 
 RECONNECTS = 30  # in a row without an event: a service that restarts is waited for
 PAUSE_SECONDS = 1.0
@@ -59,6 +60,31 @@ def rerun(submission_id: str) -> Flow[Submission]:
 def delete(submission_id: str) -> Flow[None]:
     """Remove a submission and everything that came of it."""
     yield from ask(Send("DELETE", submission_path(submission_id)))
+
+
+def keep_until(submission_id: str, until: datetime) -> Flow[Submission]:
+    """Change the day of its removal."""
+    wanted = {"retained_until": until.isoformat()}
+    request = Send("PATCH", submission_path(submission_id), json=wanted, harmless=True)
+    return Submission.from_json((yield from ask(request)).json())
+
+
+def share(submission_id: str, seconds: float | None) -> Flow[Share]:
+    """A new link."""
+    wanted = {} if seconds is None else {"expires_in_seconds": seconds}
+    request = Send("POST", submission_path(submission_id, "shares"), json=wanted)
+    return Share.from_json((yield from ask(request)).json())
+
+
+def list_shares(submission_id: str) -> Flow[list[Share]]:
+    """The links that are good now."""
+    answer = yield from ask(Send("GET", submission_path(submission_id, "shares")))
+    return [Share.from_json(item) for item in answer.json()["items"]]
+
+
+def revoke_share(submission_id: str, share_id: str) -> Flow[None]:
+    """Make a link open nothing any more."""
+    yield from ask(Send("DELETE", submission_path(submission_id, "shares", share_id)))
 
 
 def require_ready() -> Flow[None]:

@@ -112,19 +112,51 @@ class Submission:
 
 
 @dataclass(frozen=True)
-class Quota:
-    """What an account may use and has used; ``raw`` is all that the service says of it."""
+class Allowance:
+    """One quota; ``limit`` and ``left`` are ``None`` where there is no limit."""
 
+    used: float
+    limit: float | None
+    left: float | None
+
+
+@dataclass(frozen=True)
+class Quota:
+    """What an account may use and has used; a day's numbers begin anew at ``resets_at``."""
+
+    submissions_per_day: Allowance
+    compute_minutes_per_day: Allowance
+    stored_bytes: Allowance
+    parallel_runs: Allowance
+    resets_at: datetime
     raw: Json
 
     @classmethod
     def from_json(cls, value: Json) -> Quota:
-        """From the API's JSON."""
-        return cls(value)
+        """From the API's JSON, which is kept whole in ``raw``."""
+        names = [f.name for f in fields(cls) if f.name not in ("resets_at", "raw")]
+        items = {name: _pick(Allowance, value[name]) for name in names}
+        return cls(resets_at=datetime.fromisoformat(value["resets_at"]), raw=value, **items)
 
-    def lines(self) -> list[str]:
-        """The same for people."""
-        return [f"{name.replace('_', ' ')}: {value}" for name, value in self.raw.items()]
+
+@dataclass(frozen=True)
+class Share:
+    """A link that lets whoever holds it read one submission.
+
+    ``url`` (on the service) and ``token`` are known only of one that was just made.
+    """
+
+    id: str
+    created_at: datetime
+    expires_at: datetime
+    url: str | None = None
+    token: str | None = field(default=None, repr=False)
+
+    @classmethod
+    def from_json(cls, value: Json) -> Share:
+        """From the API's JSON."""
+        times = {n: datetime.fromisoformat(value[n]) for n in ("created_at", "expires_at")}
+        return _pick(cls, value | times)
 
 
 @dataclass(frozen=True)

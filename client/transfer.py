@@ -51,24 +51,24 @@ def submit(bundle: Path, fields: dict[str, Any], on_progress: Progress | None) -
     tell = on_progress or (lambda sent, total: None)
     size = bundle.stat().st_size
     digest = yield Work(lambda: sha256(bundle))
-    fields = {key: str(value) for key, value in fields.items() if value is not None}
+    fields = {key: value for key, value in fields.items() if value is not None}
     headers = make_key()
     upload_id = None
     if size > WHOLE_BYTES:
         upload_id = yield from _upload(bundle, size, digest, tell)
     if upload_id is not None:
-        fields["upload"] = upload_id
-        request = Send("POST", "/v1/submissions", headers=headers, form=lambda: _form(fields))
+        wanted = fields | {"upload_id": upload_id}
+        request = Send("POST", "/v1/submissions", headers=headers, json=wanted)
         return Submission.from_json((yield from ask(request)).json())
     with bundle.open("rb") as file:
         watched = _Watched(file, tell)
-        fields["sha256"] = digest
+        texts = {key: str(value) for key, value in fields.items()} | {"sha256": digest}
         part = (bundle.name, watched, "application/zip")
         request = Send(
             "POST",
             "/v1/submissions",
             headers=headers,
-            form=lambda: {"data": fields, "files": {"file": watched.rewound(part)}},
+            form=lambda: {"data": texts, "files": {"file": watched.rewound(part)}},
         )
         return Submission.from_json((yield from ask(request)).json())
 
@@ -238,11 +238,6 @@ def _read_part(path: Path, start: int, size: int) -> bytes:
     with path.open("rb") as file:
         file.seek(start)
         return file.read(size)
-
-
-def _form(fields: dict[str, str]) -> dict[str, Any]:
-    """Fields as a multipart form without a file."""
-    return {"files": {name: (None, value) for name, value in fields.items()}}
 
 
 class _Memory:

@@ -40,9 +40,15 @@ class Played:
         if self.refusal is not None:
             return self.refusal
         if not request.url.path.startswith("/v1/submissions"):
-            answers = {"/v1/quota": {"submissions_per_day": {"limit": 2, "used": 1}}}
+            item = {"used": 1, "limit": 2, "left": 1}
+            names = ("submissions_per_day", "compute_minutes_per_day", "parallel_runs")
+            quota = dict.fromkeys(names, item) | {"resets_at": "2026-11-26T00:00:00Z"}
+            quota["stored_bytes"] = {"used": 3 * 2**29, "limit": None, "left": None}
+            answers = {"/v1/quota": quota}
             return httpx2.Response(200, json=answers.get(request.url.path, {"status": "ready"}))
-        path = request.url.path.removeprefix("/v1/submissions")
+        return self.answer(request, request.url.path.removeprefix("/v1/submissions"))
+
+    def answer(self, request: httpx2.Request, path: str) -> httpx2.Response:
         if request.method == "DELETE":
             return httpx2.Response(204)
         if request.method == "POST" and (path == "" or path.endswith("/rerun")):
@@ -58,6 +64,12 @@ class Played:
             )
             kind = {"content-type": "text/event-stream"}
             return httpx2.Response(200, headers=kind, stream=stream)
+        if path.endswith("/shares"):
+            times = dict.fromkeys(("created_at", "expires_at"), "2026-11-26T00:00:00Z")
+            link = {"id": "l1", **times}
+            if request.method == "GET":
+                return httpx2.Response(200, json={"items": [link]})
+            return httpx2.Response(201, json=link | {"url": "/shared/t", "token": "t"})
         if path.endswith("/files"):
             return httpx2.Response(200, json={"items": [{"path": "a.csv"}, {"path": "b/c"}]})
         if "/files/" in path:

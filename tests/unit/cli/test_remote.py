@@ -89,9 +89,19 @@ def test_nothing_is_deleted_without_being_asked_for_twice(played, autodl) -> Non
     assert played.requests[-1].method == "DELETE"
 
 
-def test_quota_is_shown(played, autodl) -> None:
-    assert "submissions per day" in autodl("quota").stdout
+def test_quota_is_shown_beside_what_was_used(played, autodl) -> None:
+    lines = autodl("quota").stdout.splitlines()
+    assert lines[0].split() == ["submissions", "today", "1", "of", "2"]
+    assert lines[2].split() == ["GiB", "stored", "1.5", "no", "limit"]
     assert json.loads(autodl("quota", "--json").stdout)["submissions_per_day"]["limit"] == 2
+
+
+def test_a_link_is_made_and_all_of_them_can_be_revoked(played, autodl) -> None:
+    assert autodl("share", "s1", "--days", "2").stdout == "http://127.0.0.1:8000/shared/t\n"
+    assert json.loads(played.requests[-1].content) == {"expires_in_seconds": 172800}
+    assert json.loads(autodl("share", "s1", "--revoke", "--json").stdout) == {"revoked": ["l1"]}
+    assert played.requests[-1].method == "DELETE"
+    assert played.requests[-1].url.path.endswith("/s1/shares/l1")
 
 
 def test_an_error_of_the_service_goes_out_as_it_is(played, autodl) -> None:

@@ -123,9 +123,10 @@ def test_a_repeated_request_sends_its_file_from_the_beginning(connect, tmp_path)
 
 def test_a_large_bundle_goes_in_parts_and_its_submission_names_the_upload(connect, bundle) -> None:
     uploads, told = Uploads(), []
-    connect(uploads).submit(bundle, name="toy", on_progress=lambda *both: told.append(both))
+    options = {"name": "toy", "budget_seconds": 60}
+    connect(uploads).submit(bundle, **options, on_progress=lambda *both: told.append(both))
     assert b"".join(uploads.parts[n] for n in range(1, 12)) == bundle.read_bytes()
-    assert b'name="upload"\r\n\r\nu1' in uploads.form
+    assert json.loads(uploads.form) == {"name": "toy", "budget_seconds": 60, "upload_id": "u1"}
     assert [sent for sent, _ in told] == sorted(sent for sent, _ in told)
     assert told[-1] == (10_240, 10_240)
     assert [p.name for p in bundle.parent.iterdir()] == ["toy.zip"]
