@@ -48,6 +48,7 @@ def serve(
         from service import log
         from service.app import TOKEN_FILE, create_app, prepare
         from service.executors.local import LocalExecutor
+        from service.notifications.delivery import delivering
         from service.reconciler import reconciling
 
         log.configure(settings.log_format)
@@ -62,7 +63,10 @@ def serve(
             "login_url": f"{address}/login?code={_login_code(app, token)}",
             "data": str(settings.data),
         }
-        with reconciling(settings, context.database, context.storage, context.executor):
+        with (
+            reconciling(settings, context.database, context.storage, context.executor),
+            delivering(settings, context.database),
+        ):
             _make_server(app, lambda: _announce(links, token if is_first else None, as_json)).run(
                 sockets=[listener]
             )
@@ -123,12 +127,13 @@ def _address(host: str, port: int) -> str:
 
 
 def _login_code(app: FastAPI, token: str) -> str:
-    from service import auth
+    from service.accounts.tokens import find_token
+    from service.auth import LOGIN_LINK_SECONDS
 
     with app.state.context.database.read() as session:
-        row = auth.find_token(session, token)
+        row = find_token(session, token)
     assert row is not None, "the token was just made sure of"
-    code: str = app.state.context.sessions.sign("login", row.id, auth.LOGIN_LINK_SECONDS)
+    code: str = app.state.context.signer.sign("login", row.id, LOGIN_LINK_SECONDS)
     return code
 
 

@@ -14,18 +14,24 @@ from fastapi.staticfiles import StaticFiles
 from sqlalchemy import text
 
 from service import errors
-from service.auth import Sessions, ensure_local_token
+from service.accounts import admin_endpoints
+from service.accounts import endpoints as account_endpoints
+from service.accounts.oidc import Provider
+from service.accounts.rates import Rates
+from service.accounts.tokens import ensure_local_token
+from service.auth import Signer
 from service.context import Context, ContextDep
 from service.db import Database, migrate
 from service.envelope import Envelope
 from service.executors.base import Executor
+from service.notifications import endpoints as webhook_endpoints
 from service.settings import Settings
 from service.storage import open_storage
 from service.submissions import endpoints, share_endpoints
 from service.submissions.schemas import ProblemView
 from service.uploads import endpoints as uploads
 from service.uploads.signing import PartSigner
-from service.web import pages
+from service.web import accounts, pages
 
 TOKEN_FILE = "token"  # noqa: S105 a file's name
 THREADS = 128  # an upload holds one as long as it lasts
@@ -40,8 +46,10 @@ def create_app(settings: Settings, executor: Executor) -> FastAPI:
         database=Database(settings.effective_database_url),
         storage=open_storage(settings.effective_storage),
         executor=executor,
-        sessions=Sessions(secret),
+        signer=Signer(secret),
         part_signer=PartSigner(secret),
+        rates=Rates("sign-in", settings.sign_in_rate),
+        provider=Provider(settings) if settings.oidc_issuer else None,
     )
 
     @asynccontextmanager
@@ -68,11 +76,13 @@ def create_app(settings: Settings, executor: Executor) -> FastAPI:
     app.include_router(endpoints.router)
     app.include_router(share_endpoints.router)
     app.include_router(uploads.router)
+    app.include_router(account_endpoints.router)
+    app.include_router(admin_endpoints.router)
+    app.include_router(webhook_endpoints.router)
+    app.include_router(accounts.router)
     app.include_router(pages.router)
     app.add_api_route("/healthz", report_alive, tags=["health"])
-    app.add_api_route(
-        "/readyz", report_ready, tags=["health"], responses={"503": errors.PROBLEM}
-    )
+    app.add_api_route("/readyz", report_ready, tags=["health"], responses={"503": errors.PROBLEM})
     app.mount("/static", StaticFiles(directory=Path(pages.__file__).parent / "static"))
     app.openapi = lambda: _describe_api(app)  # type: ignore[method-assign]
     return app

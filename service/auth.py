@@ -1,135 +1,95 @@
-"""Who is calling: a bearer token (RFC 6750), or the cookie that a page gets for one.
+"""Who is calling: a bearer token (RFC 6750), or the cookie of a signed-in browser.
 
-A token is ``adl_``, 30 random characters and a six-character CRC-32 of what precedes it, so that
-secret scanners know one and a typing error needs no look-up. The database keeps its SHA-256 only;
-one round is enough for 178 random bits.
-A session is ``expiry.token id.MAC``, made with the installation's secret: it ends with its token.
+A browser's change must come from a page of ours: ``Sec-Fetch-Site`` or ``Origin`` says so, and the
+forms of an account carry a token of their session as well.
 """
 
 from __future__ import annotations
 
 import hashlib
 import hmac
-import re
-import secrets
-import string
 import time
-import zlib
-from pathlib import Path
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated
 
 from fastapi import Depends, Request
+from fastapi.responses import Response
 from fastapi.security import HTTPBearer
-from sqlalchemy import select, update
+from sqlalchemy import update
 
 from autodl.errors import UsageError
-from service.models import Account, Token, utc_now
-from service.settings import read_or_make
-from service.submissions.repository import hash_token
+from service.accounts.tokens import ALL_SCOPES, Scope, find_session, find_token, read_scopes
+from service.models import Account, Role, Token, utc_now
 
 if TYPE_CHECKING:
     from sqlalchemy.orm import Session
 
+    from service.context import Context
     from service.db import Database
 
-ALPHABET = string.digits + string.ascii_letters
-TOKEN = re.compile(r"adl_[0-9A-Za-z]{36}")
 COOKIE = "autodl_session"
-SESSION_SECONDS = 14 * 86400
+SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
 LOGIN_LINK_SECONDS = 3600
-LOCAL_ACCOUNT = "local"
 USED_EVERY_SECONDS = 60  # how exact `last_used_at` is
 
-_described = HTTPBearer(auto_error=False, description="A token, as in the data directory's file.")
+_described = HTTPBearer(
+    auto_error=False, description="A token of your account, or that of the data directory's file."
+)
 
 
-def _checksum(text: str) -> str:
-    number = zlib.crc32(text.encode())
-    digits = []
-    for _ in range(6):
-        number, digit = divmod(number, len(ALPHABET))
-        digits.append(ALPHABET[digit])
-    return "".join(reversed(digits))
-
-
-def make_token() -> str:
-    """A new token: 178 bits of randomness and a checksum."""
-    body = "adl_" + "".join(secrets.choice(ALPHABET) for _ in range(30))
-    return body + _checksum(body)
-
-
-def is_token(text: str) -> bool:
-    """Whether the text has a token's form and checksum; not whether it opens anything."""
-    return TOKEN.fullmatch(text) is not None and _checksum(text[:-6]) == text[-6:]
-
-
-def ensure_local_token(database: Database, path: Path) -> str:
-    """The token of this installation's one account, read from or written to ``path`` (mode 0600).
-
-    The file is the truth: whoever removes it gets a new token at the next start, and the old one is
-    revoked. Raises ``UsageError`` (``token-file-invalid``) when the file holds something else.
-    """
-    token = read_or_make(path, make_token)
-    if not is_token(token):
-        raise UsageError(
-            "token-file-invalid",
-            "The token file does not hold a token.",
-            hint="Remove it: a new one is made at the next start.",
-            file=str(path),
-        )
-    with database.write() as session:
-        account = session.scalar(select(Account).where(Account.name == LOCAL_ACCOUNT))
-        if account is None:
-            account = Account(name=LOCAL_ACCOUNT)
-            session.add(account)
-            session.flush()
-        known = session.scalar(select(Token).where(Token.hash == hash_token(token)))
-        if known is None:
-            others = update(Token).where(Token.account_id == account.id, Token.revoked_at.is_(None))
-            session.execute(others.values(revoked_at=utc_now()))
-            session.add(Token(account_id=account.id, prefix=token[:8], hash=hash_token(token)))
-    return token
-
-
-def find_token(session: Session, token: str) -> Token | None:
-    """The live row of a token, if it is one of ours."""
-    if not is_token(token):
-        return None
-    row = session.scalar(select(Token).where(Token.hash == hash_token(token)))
-    if row is None or row.revoked_at is not None:
-        return None
-    # The search was by the hash; this comparison takes the same time wherever they differ.
-    return row if hmac.compare_digest(row.hash, hash_token(token)) else None
-
-
-class Sessions:
-    """Signs and reads what stands for a token: a page's session, and a login link."""
+class Signer:
+    """Signs and reads what browsers keep for us, for one purpose and a time."""
 
     def __init__(self, secret: str) -> None:
         self._key = hashlib.sha256(b"autodl session\0" + secret.encode()).digest()
 
-    def _mac(self, purpose: str, body: str) -> str:
+    def mac(self, purpose: str, body: str) -> str:
+        """A keyed digest of ``body``, in hexadecimal."""
         return hmac.new(self._key, f"{purpose}.{body}".encode(), hashlib.sha256).hexdigest()
 
-    def sign(self, purpose: str, token_id: str, seconds: float) -> str:
-        """A value that proves, for so many seconds, that its holder had the token."""
-        body = f"{int(time.time() + seconds)}.{token_id}"
-        return f"{body}.{self._mac(purpose, body)}"
+    def sign(self, purpose: str, body: str, seconds: float) -> str:
+        """A value that proves, for so many seconds, that we gave ``body`` to its holder."""
+        signed = f"{int(time.time() + seconds)}.{body}"
+        return f"{signed}.{self.mac(purpose, signed)}"
 
     def read(self, purpose: str, value: str) -> str | None:
-        """The token's id, or ``None`` when the value is not ours or its time is over."""
-        body, _, mac = value.rpartition(".")
-        expiry, _, token_id = body.partition(".")
-        if not hmac.compare_digest(mac.encode(), self._mac(purpose, body).encode()):
+        """What was signed, or ``None`` when it is not ours or its time is over."""
+        signed, _, mac = value.rpartition(".")
+        expiry, _, body = signed.partition(".")
+        if not hmac.compare_digest(mac.encode(), self.mac(purpose, signed).encode()):
             return None
-        return token_id if int(expiry) > time.time() else None
+        return body if int(expiry) > time.time() else None
 
 
-def authenticate(request: Request, _: Annotated[object, Depends(_described)] = None) -> str:
-    """A dependency: the id of the account that calls.
+@dataclass(frozen=True)
+class Caller:
+    """Who calls, and what it may do."""
 
-    Raises ``UsageError``: ``authentication-required``, ``token-invalid``, or ``cross-site-request``
-    when a cookie comes with a change that another site's page asked for.
+    account_id: str
+    role: Role
+    scopes: frozenset[Scope]
+    session_hash: str | None = None  #: of a signed-in browser
+
+    @property
+    def is_admin(self) -> bool:
+        """Whether the other accounts are its business too."""
+        return self.role is Role.ADMIN and Scope.ADMIN in self.scopes
+
+    def require(self, scope: Scope) -> None:
+        """Raises ``UsageError`` (``scope-missing``)."""
+        if scope not in self.scopes:
+            raise UsageError(
+                "scope-missing",
+                f"The token may not be used for this: it lacks the scope `{scope}`.",
+                hint="Make a token with that scope on the page of your account.",
+            )
+
+
+def identify(request: Request, _: Annotated[object, Depends(_described)] = None) -> Caller:
+    """A dependency: who calls, whatever for.
+
+    Raises ``UsageError``: ``authentication-required``, ``token-invalid``, ``account-disabled``, or
+    ``cross-site-request`` when a cookie comes with a change that another site's page asked for.
     """
     database: Database = request.app.state.context.database
     header = request.headers.get("authorization", "")
@@ -140,46 +100,150 @@ def authenticate(request: Request, _: Annotated[object, Depends(_described)] = N
         if header:
             token = find_token(session, credential.strip())
             if token is None:
-                raise UsageError("token-invalid", "The token is not valid or was revoked.")
+                raise UsageError(
+                    "token-invalid", "The token is not valid, has expired or was revoked."
+                )
+            caller = _describe(session, token.account_id, token)
         else:
-            token = _find_session(request, session)
-        account_id, token_id, used = token.account_id, token.id, token.last_used_at
-    if used is None or (utc_now() - used).total_seconds() > USED_EVERY_SECONDS:
-        with database.write() as session:
-            session.execute(
-                update(Token).where(Token.id == token_id).values(last_used_at=utc_now())
-            )
-    return account_id
+            caller, token = _find_browser(request, session)
+    if token is not None:
+        _note_use(database, token)
+    return caller
 
 
-def _find_session(request: Request, session: Session) -> Token:
-    sessions: Sessions = request.app.state.context.sessions
-    token_id = sessions.read("session", request.cookies.get(COOKIE, ""))
-    token = None if token_id is None else session.get(Token, token_id)
-    if token is None or token.revoked_at is not None:
+def authenticate(request: Request, _: Annotated[object, Depends(_described)] = None) -> str:
+    """A dependency: the id of the account that calls; a change needs the scope ``submit``.
+
+    Raises ``UsageError`` like ``identify``, and ``scope-missing``.
+    """
+    caller = identify(request)
+    caller.require(Scope.READ if request.method in SAFE_METHODS else Scope.SUBMIT)
+    return caller.account_id
+
+
+def authenticate_owner(request: Request, caller: Annotated[Caller, Depends(identify)]) -> Caller:
+    """A dependency, for the account's own affairs: to change them needs the scope ``admin``."""
+    caller.require(Scope.READ if request.method in SAFE_METHODS else Scope.ADMIN)
+    return caller
+
+
+def authenticate_admin(caller: Annotated[Caller, Depends(identify)]) -> Caller:
+    """A dependency: an administrator. Raises ``UsageError`` (``administrators-only``)."""
+    if not caller.is_admin:
+        raise UsageError(
+            "administrators-only",
+            "This is for administrators.",
+            hint="It needs an administrator's account and, with a token, the scope `admin`.",
+        )
+    return caller
+
+
+def _describe(session: Session, account_id: str, token: Token | None) -> Caller:
+    account = session.get_one(Account, account_id)
+    if account.disabled_at is not None:
+        raise UsageError(
+            "account-disabled", "The account was disabled.", hint="Ask the operator why."
+        )
+    return Caller(account_id, account.role, ALL_SCOPES if token is None else read_scopes(token))
+
+
+def _find_browser(request: Request, session: Session) -> tuple[Caller, Token | None]:
+    cookie = read_cookie(request)
+    found = find_session(session, cookie) if cookie else None
+    if found is None:
         raise UsageError(
             "authentication-required",
             "This needs a token.",
-            hint="Send `Authorization: Bearer TOKEN`, or log in on the page.",
+            hint="Send `Authorization: Bearer TOKEN`, or sign in on the page.",
         )
     check_same_origin(request)
-    return token
+    row, token = found
+    caller = _describe(session, row.account_id, token)
+    return Caller(caller.account_id, caller.role, caller.scopes, row.hash), token
+
+
+def _note_use(database: Database, token: Token) -> None:
+    used = token.last_used_at
+    if used is None or (utc_now() - used).total_seconds() > USED_EVERY_SECONDS:
+        with database.write() as session:
+            session.execute(
+                update(Token).where(Token.id == token.id).values(last_used_at=utc_now())
+            )
+
+
+def is_secure(request: Request) -> bool:
+    """Whether browsers reach us by HTTPS, perhaps through a proxy that speaks it for us."""
+    context: Context = request.app.state.context
+    return (
+        request.url.scheme == "https"
+        or context.settings.effective_public_url.partition(":")[0] == "https"
+    )
+
+
+def cookie_name(request: Request, name: str = COOKIE) -> str:
+    """By HTTPS the prefix ``__Host-`` ties the cookie to this host (RFC 6265bis, 4.1.3)."""
+    return f"__Host-{name}" if is_secure(request) else name
+
+
+def read_cookie(request: Request, name: str = COOKIE) -> str | None:
+    """A cookie's value, if the browser has one."""
+    return request.cookies.get(cookie_name(request, name)) or None
+
+
+def set_cookie(
+    request: Request, response: Response, value: str, seconds: float, name: str = COOKIE
+) -> None:
+    """Give the browser a cookie that no script reads and no other site's form sends."""
+    response.set_cookie(
+        cookie_name(request, name),
+        value,
+        max_age=int(seconds),
+        httponly=True,
+        samesite="lax",
+        secure=is_secure(request),
+    )
+
+
+def drop_cookie(request: Request, response: Response, name: str = COOKIE) -> None:
+    """Take it back."""
+    response.delete_cookie(
+        cookie_name(request, name), httponly=True, samesite="lax", secure=is_secure(request)
+    )
+
+
+def form_token(request: Request) -> str:
+    """What a form of this session carries; empty where there is no session."""
+    signer: Signer = request.app.state.context.signer
+    cookie = read_cookie(request)
+    return signer.mac("form", cookie) if cookie else ""
+
+
+def check_form(request: Request, given: str) -> None:
+    """Refuse a form that was not made for this session: ``UsageError`` (``cross-site-request``)."""
+    check_same_origin(request)
+    if not hmac.compare_digest(form_token(request).encode(), given.encode()):
+        raise _cross_site()
 
 
 def check_same_origin(request: Request) -> None:
     """Refuse a change that another origin's page asked a browser for (OWASP's Fetch Metadata)."""
-    if request.method in ("GET", "HEAD", "OPTIONS"):
+    if request.method in SAFE_METHODS:
         return
     site = request.headers.get("sec-fetch-site")
     origin = request.headers.get("origin")
-    same = site in ("same-origin", "none") if site else origin == _origin(request)
-    if not same:
-        raise UsageError(
-            "cross-site-request",
-            "The request did not come from a page of this service.",
-            hint="Use the service's own page, or a bearer token.",
-        )
+    if not (site in ("same-origin", "none") if site else origin in _origins(request)):
+        raise _cross_site()
 
 
-def _origin(request: Request) -> str:
-    return f"{request.url.scheme}://{request.headers.get('host', '')}"
+def _cross_site() -> UsageError:
+    return UsageError(
+        "cross-site-request",
+        "The request did not come from a page of this service.",
+        hint="Use the service's own page, or a bearer token.",
+    )
+
+
+def _origins(request: Request) -> tuple[str, str]:
+    context: Context = request.app.state.context
+    own = f"{request.url.scheme}://{request.headers.get('host', '')}"
+    return own, context.settings.effective_public_url

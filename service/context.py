@@ -8,7 +8,9 @@ from typing import Annotated
 
 from fastapi import Depends, Request
 
-from service.auth import Sessions
+from service.accounts.oidc import Provider
+from service.accounts.rates import Rates
+from service.auth import Signer
 from service.db import Database
 from service.executors.base import Executor
 from service.settings import Settings
@@ -24,8 +26,10 @@ class Context:
     database: Database
     storage: Storage
     executor: Executor
-    sessions: Sessions
+    signer: Signer
     part_signer: PartSigner
+    rates: Rates  #: of signing in and up
+    provider: Provider | None  #: of identities
     #: set when the service is about to end, so that streams end by themselves
     stopping: threading.Event = field(default_factory=threading.Event)
 

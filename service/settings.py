@@ -7,19 +7,22 @@ Durations end in ``_seconds``, sizes in ``_bytes``.
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import re
 import secrets
 import tempfile
 from collections.abc import Callable
-from importlib.util import find_spec
+from ipaddress import ip_network
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, PositiveFloat, PositiveInt, SecretStr, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from autodl.errors import UsageError
+from autodl.solutions import BUNDLED, find_bundled
+from autodl.solve import Equipment
 
 # What a run's programs see of our environment: enough to start Python and find the GPU's driver.
 INHERITED = re.compile(
@@ -27,6 +30,11 @@ INHERITED = re.compile(
     r"|PYTHONUTF8|PYTHONPATH|PYTHONHASHSEED|OMP_NUM_THREADS"
 )
 GPU_DEVICE = re.compile(r"nvidia(\d+)")
+RATES = re.compile(r"\d+/(second|minute|hour|day)(;\d+/(second|minute|hour|day))*")
+SECRET_CHARACTERS = 16
+WEAK_WORDS = re.compile(
+    r"secret|password|change|please|example|default|test|autodl|admin|1234|qwerty"
+)
 
 
 class Settings(BaseSettings):
@@ -44,6 +52,7 @@ class Settings(BaseSettings):
 
     gpus: Annotated[tuple[str, ...], NoDecode] | None = None  # None: every GPU of this machine
     solutions: dict[str, Path] = {}  # further solutions by name: {"mine": "/path/to/folder"}
+    weights: str | None = None  # a folder of pretrained weights for solutions, or "none" for none
 
     max_upload_bytes: PositiveInt = 8 * 1024**3
     default_budget_seconds: PositiveFloat = 1200.0  # the AutoDL challenge's
@@ -63,6 +72,18 @@ class Settings(BaseSettings):
     max_retention_seconds: PositiveFloat = 366 * 86400.0  # the longest a user may ask for
     sweep_seconds: PositiveFloat = 600.0  # between two looks for what nobody needs any more
 
+    public_url: str = ""  # what others call this service, for links in mails; empty: host and port
+    registration: Literal["open", "invite", "closed"] = "closed"
+    require_email: bool = False  # to sign up; else a pseudonym will do
+    session_seconds: PositiveFloat = 14 * 86400.0  # of a signed-in browser
+    sign_in_rate: str = "10/minute;60/hour"  # attempts from one address, and at one account
+    smtp_url: SecretStr | None = None  # smtp[s]://user:password@host:port; None: mails become files
+    mail_from: str = "autodl@localhost"
+    oidc_issuer: str = ""  # https://... whose accounts may sign in here; empty: none
+    oidc_client_id: str = ""
+    oidc_client_secret: SecretStr | None = None
+    webhook_networks: Annotated[tuple[str, ...], NoDecode] = ()  # private ones they may reach
+
     # What an account may use that has no limits of its own; None: no limit.
     quota_submissions_per_day: int | None = Field(default=None, ge=0)
     quota_compute_minutes_per_day: float | None = Field(default=None, ge=0)
@@ -74,7 +95,39 @@ class Settings(BaseSettings):
     def _make_absolute(cls, value: Path) -> Path:
         return value.expanduser().absolute()
 
-    @field_validator("gpus", mode="before")
+    @field_validator("weights")
+    @classmethod
+    def _require_weights(cls, value: str | None) -> str | None:
+        """An absolute path, for a run's programs work elsewhere."""
+        try:
+            return Equipment.of(None, value).weights
+        except UsageError as error:
+            raise ValueError(error.message) from error
+
+    @field_validator("secret")
+    @classmethod
+    def _refuse_weak_secret(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is not None and is_weak(value.get_secret_value()):
+            raise ValueError(
+                f"it must have at least {SECRET_CHARACTERS} characters and not be a known one"
+            )
+        return value
+
+    @field_validator("sign_in_rate")
+    @classmethod
+    def _check_rate(cls, value: str) -> str:
+        if not RATES.fullmatch(value):
+            raise ValueError("it must be like 10/minute;60/hour")
+        return value
+
+    @field_validator("webhook_networks")
+    @classmethod
+    def _check_networks(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for network in value:
+            ip_network(network)  # a ValueError that says what is wrong
+        return value
+
+    @field_validator("gpus", "webhook_networks", mode="before")
     @classmethod
     def _split_commas(cls, value: object) -> object:
         if isinstance(value, str):
@@ -92,6 +145,11 @@ class Settings(BaseSettings):
         return self.storage or (self.data / "storage").as_uri()
 
     @property
+    def effective_public_url(self) -> str:
+        """Where users find the service, without a slash at the end."""
+        return self.public_url.rstrip("/") or f"http://{self.host}:{self.port}"
+
+    @property
     def gpu_slots(self) -> tuple[str, ...]:
         """Ids for ``CUDA_VISIBLE_DEVICES``, one run each; empty where there is no GPU."""
         if self.gpus is not None:
@@ -103,14 +161,12 @@ class Settings(BaseSettings):
         """The folder of the solution of that name; nothing of it is imported."""
         if name in self.solutions:
             return self.solutions[name].absolute()
-        spec = find_spec("winner_solution") if name == "winner" else None
-        folders = list(spec.submodule_search_locations or ()) if spec else []
-        return Path(folders[0]) if folders else None
+        return find_bundled(name)
 
     def get_solution(self, name: str) -> Path:
         """Like ``find_solution``; ``UsageError`` (``solution-unknown``) where there is none."""
         if (folder := self.find_solution(name)) is None:
-            known = ", ".join(sorted({"winner", *self.solutions}))
+            known = ", ".join(sorted({*BUNDLED, *self.solutions}))
             raise UsageError(
                 "solution-unknown", f"There is no solution {name!r}.", hint=f"Known are: {known}."
             )
@@ -121,6 +177,41 @@ class Settings(BaseSettings):
         if self.secret is not None:
             return self.secret.get_secret_value()
         return read_or_make(self.data / "secret", lambda: secrets.token_hex(32))
+
+
+def is_weak(secret: str) -> bool:
+    """Whether a secret can be guessed: short, monotonous, or an example out of a document."""
+    words_apart = WEAK_WORDS.sub("", secret.lower())
+    return len(secret) < SECRET_CHARACTERS or len(set(words_apart)) < 8
+
+
+class KubernetesSettings(BaseSettings):
+    """Where and how runs become Jobs of a cluster; each field is ``AUTODL_KUBERNETES_...``.
+
+    Quantities are Kubernetes' own: ``"500m"`` processors, ``"16Gi"`` bytes.
+    """
+
+    model_config = SettingsConfigDict(env_prefix="AUTODL_KUBERNETES_", frozen=True, extra="ignore")
+
+    kubeconfig: Path | None = None  # None: the service runs in the cluster
+    namespace: str = "autodl-runs"
+    image: str = ""  # of the worker, by digest
+    api_url: str = ""  # where the programs of a run report to: the service, from inside the cluster
+    slots: PositiveInt = 8  # solving runs at once; the rest waits in the database
+    check_slots: PositiveInt = 4
+    gpu_resource: str = "nvidia.com/gpu"  # or a MIG profile's; empty: runs get no GPU
+    solve_cpu: str = "4"
+    solve_memory: str = "16Gi"
+    program_cpu: str = "500m"
+    program_memory: str = "2Gi"
+    scratch: str = "40Gi"  # on the node's disk
+    shared_memory: str = "2Gi"
+    node_selector: dict[str, str] = {}
+    runtime_class: str = ""  # like gvisor
+    priority_class: str = ""
+    pull_secret: str = ""
+    queue: str = ""  # Kueue's LocalQueue; empty: plain Jobs
+    queue_priority: str = ""  # Kueue's WorkloadPriorityClass
 
 
 def read_or_make(path: Path, make: Callable[[], str]) -> str:
@@ -143,3 +234,9 @@ def inherited_environment() -> dict[str, str]:
     """The variables that a run's programs get from us: no setting of ours, no credential."""
     environment = os.environ.items()  # noqa: TID251 this is the file that may
     return {k: v for k, v in environment if INHERITED.fullmatch(k)}
+
+
+def read_task() -> dict[str, Any]:
+    """What a program in a container was told: JSON in ``AUTODL_TASK``; raises ``KeyError``."""
+    value: dict[str, Any] = json.loads(os.environ["AUTODL_TASK"])  # noqa: TID251 as above
+    return value

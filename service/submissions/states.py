@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from service.accounts import quotas
 from service.models import Submission, SubmissionState, Transition, utc_now
+from service.notifications import outbox
 
 if TYPE_CHECKING:
     from sqlalchemy.orm import Session
@@ -55,3 +56,4 @@ def transition(
     )
     if to in ENDED:
         quotas.settle(session, submission)
+        outbox.announce_end(session, submission)

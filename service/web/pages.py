@@ -13,15 +13,13 @@ from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescap
 from markdown_it import MarkdownIt
 from markupsafe import Markup, escape
 
-from autodl.errors import UsageError
 from service import auth
-from service.auth import authenticate, check_same_origin
-from service.context import ContextDep
+from service.auth import authenticate
+from service.context import ContextDep, get_context
 from service.envelope import get_request_id
 from service.errors import Problem
 from service.models import Json, Submission
 from service.submissions import paging, receive, repository, results, service
-from service.submissions.form import read_parts
 from service.web.curve import curve_svg
 
 LISTED = 50
@@ -106,7 +104,9 @@ templates.globals |= {"states": STATES, "files_meaning": FILES}
 
 def render(request: Request, name: str, status: int = 200, **values: Any) -> HTMLResponse:
     """A template as an answer; nothing a user gave is left unescaped by it."""
-    page = templates.get_template(name).render(path=request.url.path, **values)
+    page = templates.get_template(name).render(
+        path=request.url.path, form_token=auth.form_token(request), **values
+    )
     return HTMLResponse(page, status, {"Cache-Control": "private, no-store"})
 
 
@@ -114,7 +114,7 @@ def render_problem(request: Request, problem: Problem) -> Response:
     """A failure as a page; for a missing session that is the login."""
     if problem.code == "authentication-required":
         following = request.url.path if request.method == "GET" else "/"
-        return render(request, "login.html", problem.status, error=None, following=following)
+        return render_login(request, problem.status, following=following)
     page = render(
         request,
         "problem.html",
@@ -125,6 +125,16 @@ def render_problem(request: Request, problem: Problem) -> Response:
     )
     page.headers.update(problem.headers)
     return page
+
+
+def render_login(
+    request: Request, status: int = 200, *, error: str | None = None, following: str = "/"
+) -> HTMLResponse:
+    """The page to sign in; ``following`` is where one goes from there."""
+    settings = get_context(request).settings
+    return render(
+        request, "login.html", status, error=error, following=following, settings=settings
+    )
 
 
 @router.get("/")
@@ -205,47 +215,6 @@ def cancel(submission_id: str, context: ContextDep, account_id: AccountId) -> Re
     return RedirectResponse(f"/submissions/{submission_id}", 303)
 
 
-@router.get("/login")
-def show_login(
-    request: Request, context: ContextDep, code: Annotated[str | None, Query()] = None
-) -> Response:
-    """Ask for the token; or, with a login link's code, be done with it."""
-    if code is None:
-        return render(request, "login.html", error=None, following="/")
-    token_id = context.sessions.read("login", code)
-    if token_id is None:
-        raise UsageError(
-            "login-failed",
-            "The login link is not valid or its time is over.",
-            hint="Log in with the token, or restart the service for a new link.",
-        )
-    return _begin_session(request, context, token_id, "/")
-
-
-@router.post("/login")
-def login(request: Request, context: ContextDep) -> Response:
-    """Exchange the token for a session."""
-    check_same_origin(request)
-    fields = {part.name: part.read_text().strip() for part in read_parts(request)}
-    following = fields.get("following", "/")
-    if not following.startswith("/") or following.startswith(("//", "/\\")):
-        following = "/"  # never to another site
-    with context.database.read() as session:
-        token = auth.find_token(session, fields.get("token", ""))
-    if token is None:
-        error = "This is not a token of this service."
-        return render(request, "login.html", 401, error=error, following=following)
-    return _begin_session(request, context, token.id, following)
-
-
-@router.post("/logout")
-def logout(account_id: AccountId) -> Response:
-    """End the browser's session."""
-    response = RedirectResponse("/login", 303)
-    response.delete_cookie(auth.COOKIE, httponly=True, samesite="strict")
-    return response
-
-
 @router.get("/errors")
 def explain_errors(request: Request) -> Response:
     """What each code means; problems' ``type`` points here. Open to all."""
@@ -256,18 +225,3 @@ def explain_errors(request: Request) -> Response:
             heading.attrSet("id", content.content.strip("`"))
     html = markdown.renderer.render(tokens, markdown.options, {})
     return render(request, "errors.html", document=Markup(html))  # noqa: S704 our own document
-
-
-def _begin_session(
-    request: Request, context: ContextDep, token_id: str, following: str
-) -> Response:
-    response = RedirectResponse(following, 303)
-    response.set_cookie(
-        auth.COOKIE,
-        context.sessions.sign("session", token_id, auth.SESSION_SECONDS),
-        max_age=auth.SESSION_SECONDS,
-        httponly=True,
-        samesite="strict",
-        secure=request.url.scheme == "https",
-    )
-    return response

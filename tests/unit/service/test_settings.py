@@ -4,6 +4,7 @@ import re
 from pathlib import Path
 
 import pytest
+from pydantic import ValidationError
 
 from autodl.errors import UsageError
 from service.settings import Settings, inherited_environment
@@ -36,10 +37,28 @@ def test_the_secret_is_made_once_and_for_its_owner_only(tmp_path) -> None:
 
 
 def test_a_given_secret_wins_and_is_not_shown(monkeypatch, tmp_path) -> None:
-    monkeypatch.setenv("AUTODL_SECRET", "open sesame")
+    monkeypatch.setenv("AUTODL_SECRET", "open sesame, please")
     settings = Settings(data=tmp_path)
-    assert settings.read_secret() == "open sesame"
+    assert settings.read_secret() == "open sesame, please"
     assert "sesame" not in repr(settings)
+
+
+@pytest.mark.parametrize(
+    "secret",
+    ["", "short", "a" * 40, "change-me-please-1", "secretsecretsecret", "password12345678"],
+)
+def test_a_weak_secret_is_refused(secret, tmp_path) -> None:
+    with pytest.raises(ValidationError, match="not be a known one"):
+        Settings(data=tmp_path, secret=secret)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [{"sign_in_rate": "often"}, {"webhook_networks": "10.0.0.1/8"}, {"registration": "yes"}],
+)
+def test_a_setting_that_means_nothing_is_refused(wrong, tmp_path) -> None:
+    with pytest.raises(ValidationError):
+        Settings(data=tmp_path, **wrong)
 
 
 def test_the_winner_is_found_without_importing_it(tmp_path) -> None:

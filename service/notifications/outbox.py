@@ -1,0 +1,61 @@
+"""The outbox: what is to be told is written in the transaction of the deed, and delivered later.
+
+So nothing is told that was rolled back, and nothing is forgotten that was committed.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from sqlalchemy import select
+
+from service.models import Account, Json, Notification, Submission, SubmissionState, Webhook
+
+if TYPE_CHECKING:
+    from sqlalchemy.orm import Session
+
+S = SubmissionState
+#: who cancels knows it
+MAILED = frozenset({S.SUCCEEDED, S.REJECTED, S.FAILED, S.EXPIRED})
+
+
+def enqueue_mail(session: Session, account_id: str, event: str, to: str, **values: str) -> None:
+    """Send a mail to an address; ``event`` names its template."""
+    payload: Json = {"to": to, **values}
+    session.add(Notification(account_id=account_id, event=event, payload=payload))
+
+
+def enqueue_webhook(session: Session, webhook: Webhook, event: str, data: Json) -> Notification:
+    """Send an event to a webhook."""
+    notification = Notification(
+        account_id=webhook.account_id, webhook_id=webhook.id, event=event, payload=data
+    )
+    session.add(notification)
+    return notification
+
+
+def announce_end(session: Session, submission: Submission) -> None:
+    """The submission has ended: tell whoever wants to know."""
+    account = session.get_one(Account, submission.account_id)
+    event = f"submission.{submission.state.value}"
+    if account.email and account.verified_at and account.wants_mail and submission.state in MAILED:
+        enqueue_mail(session, account.id, event, account.email, submission_id=submission.id)
+    for webhook in list_webhooks(session, account.id):
+        enqueue_webhook(session, webhook, event, describe_end(submission))
+
+
+def describe_end(submission: Submission) -> Json:
+    """What a webhook is told of an ended submission; the rest it may fetch."""
+    return {
+        "id": submission.id,
+        "name": submission.name,
+        "state": submission.state.value,
+        "status_reason": submission.status_reason,
+        "href": f"/v1/submissions/{submission.id}",
+    }
+
+
+def list_webhooks(session: Session, account_id: str) -> list[Webhook]:
+    """The account's webhooks, oldest first."""
+    query = select(Webhook).where(Webhook.account_id == account_id, Webhook.deleted_at.is_(None))
+    return list(session.scalars(query.order_by(Webhook.id)))
