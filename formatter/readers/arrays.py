@@ -12,6 +12,8 @@ holds a class an example, or a row of 0 and 1. ``unlabelled`` or ``x_unlabelled`
 from __future__ import annotations
 
 import io
+import struct
+import tokenize
 import zipfile
 import zlib
 from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -28,14 +30,19 @@ from formatter.readers.files import sort_labels
 from formatter.source import IndexBuilder, Options, Shape, Subset
 
 Array = NDArray[np.generic]
-# What NumPy and the zip and text parsers below it raise on broken files.
+# What NumPy and the zip and Python parsers below it raise on broken files.
 _BROKEN = (
-    ValueError,
-    OSError,
+    ArithmeticError,
     EOFError,
-    NotImplementedError,
-    RuntimeError,
+    LookupError,
     MemoryError,
+    OSError,
+    RuntimeError,
+    SyntaxError,
+    TypeError,
+    ValueError,
+    struct.error,
+    tokenize.TokenError,
     zipfile.BadZipFile,
     zlib.error,
 )
