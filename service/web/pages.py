@@ -20,7 +20,9 @@ from service.envelope import get_request_id
 from service.errors import Problem
 from service.models import Json, Submission
 from service.submissions import paging, receive, repository, results, service
+from service.submissions.access import Found, ReaderDep
 from service.web.curve import curve_svg
+from service.web.shared import PRIVATE
 
 LISTED = 50
 LOG_TAIL_BYTES = 16 * 1024
@@ -166,19 +168,19 @@ def submit(request: Request, context: ContextDep, account_id: AccountId) -> Resp
 
 @router.get("/submissions/{submission_id}")
 def show_submission(
-    request: Request, submission_id: str, context: ContextDep, account_id: AccountId
+    request: Request, submission: Found, reader: ReaderDep, context: ContextDep
 ) -> Response:
-    """Everything that is known of one submission."""
+    """Everything that is known of one submission; whoever has a link to it may only read."""
     with context.database.read() as session:
-        submission = repository.get_submission(session, account_id, submission_id)
         points = results.list_points(session, submission)
         position = results.find_queue_position(session, submission)
-        steps = repository.list_transitions(session, submission_id)
+        steps = repository.list_transitions(session, submission.id)
     log = results.read_log(context, submission)[-LOG_TAIL_BYTES:].decode(errors="replace")
-    return render(
+    page = render(
         request,
         "submission.html",
         submission=submission,
+        is_owner=reader.account_id is not None,
         is_over=submission.state in service.ENDED,
         queue_position=position,
         points=points,
@@ -188,6 +190,9 @@ def show_submission(
         files=_list_downloads(context, submission),
         class_counts=_count_classes(submission.report),
     )
+    if reader.account_id is None:
+        page.headers.update(PRIVATE)
+    return page
 
 
 def _list_downloads(context: ContextDep, submission: Submission) -> list[str]:
