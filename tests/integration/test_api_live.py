@@ -6,17 +6,41 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import anyio
+import numpy as np
 import psutil
 import pytest
 
+from autodl.bundle import sha256_file
 from autodl.errors import AutoDLError
-from client import Client, Event, RefusedError, TransientError
+from client import (
+    AsyncClient,
+    AuthenticationError,
+    Client,
+    Event,
+    RefusedError,
+    ServiceError,
+    TransientError,
+)
 from service.settings import inherited_environment
 
 ROOT = Path(__file__).resolve().parents[2]
 MAX_UPLOAD_BYTES = 200_000_000
+RESULTS = {
+    "predictions.csv",
+    "predictions.parquet",
+    "predictions.json",
+    "labelled/dataset.predict",
+    "metrics.json",
+    "curve.json",
+    "curve.svg",
+    "curve.png",
+    "results.zip",
+    "manifest.json",
+}
 
 
 class Service:
@@ -106,13 +130,68 @@ def test_the_client_goes_from_a_bundle_to_verified_results(service, zipped, tmp_
         assert kinds[-1] == "done"
         assert [p.nauc for p in client.curve(submission.id)] == [ended.result.nauc]
         files = client.files(submission.id)
-        assert {"predictions.csv", "labelled/dataset.predict", "curve.svg"} <= set(files)
+        assert RESULTS <= set(files)
         for path in files:
             client.download(submission.id, path, tmp_path / "results" / path)
         rows = (tmp_path / "results/labelled/dataset.predict").read_text().splitlines()
         assert len(rows) == 5
+        manifest = json.loads((tmp_path / "results/manifest.json").read_text())
+        for path, digest in manifest["files"].items():
+            assert sha256_file(tmp_path / "results" / path) == digest
+        assert manifest["data"]["sha256"] == submission.raw["bundle"]["sha256"]
+        assert {"files", "network"} == manifest["isolation"].keys()
         assert client.report(submission.id)["findings"] is not None
         assert client.list_submissions(limit=1).items[0].id == submission.id
+
+
+def test_coroutines_run_it_again_share_it_and_delete_it(service, zipped, tmp_path) -> None:
+    async def live() -> None:
+        token = (service.data / "token").read_text().strip()
+        async with AsyncClient(service.links["url"], token) as client:
+            before = await client.quota()
+            first = await client.submit(zipped, budget_seconds=20, solution="linear")
+            again = await client.rerun(first.id)
+            ends = [await client.wait(s.id) for s in (first, again)]
+            assert [s.state for s in ends] == ["succeeded"] * 2
+            points = [await client.curve(s.id) for s in (first, again)]
+            assert points[0][0].nauc == points[1][0].nauc
+            target = await client.download(again.id, "predictions.parquet", tmp_path / "p")
+            assert target.read_bytes()[:4] == b"PAR1"
+            used = (await client.quota()).submissions_per_day.used
+            assert used == before.submissions_per_day.used + 2
+            link = await client.share(again.id, seconds=600)
+            assert link.token is not None
+            async with AsyncClient(service.links["url"], link.token) as guest:
+                assert (await guest.get(again.id)).state == "succeeded"
+                with pytest.raises(AuthenticationError):
+                    await guest.delete(again.id)
+                await client.revoke_share(again.id, link.id)
+                with pytest.raises(ServiceError):
+                    await guest.get(again.id)
+            until = datetime.now(UTC) + timedelta(days=1)
+            kept = await client.keep_until(again.id, until)
+            assert datetime.fromisoformat(kept.raw["retained_until"]) == until
+            await client.delete(again.id)
+            with pytest.raises(RefusedError) as caught:
+                await client.get(again.id)
+            assert caught.value.code == "submission-deleted"
+
+    anyio.run(live)
+
+
+def test_raw_data_go_to_results_by_one_command(service, tmp_path) -> None:
+    random = np.random.default_rng(0)
+    rows = [(f"{x:.3f},{y:.3f}", "far" if x + y > 1 else "near") for x, y in random.random((60, 2))]
+    text = "".join(f"{values},{label}\n" for values, label in rows)
+    (tmp_path / "points.csv").write_text("x,y,label\n" + text)
+    done = service.autodl(
+        "submit", str(tmp_path / "points.csv"), "--budget", "20", "--solution", "linear"
+    )
+    assert done.returncode == 0, done.stderr
+    assert "Formatted points.csv: tabular, 48 train, 12 test; 2 labels" in done.stderr
+    assert "ALC so far" in done.stderr
+    newest = json.loads(service.autodl("list", "--limit", "1", "--json").stdout)[0]
+    assert (newest["name"], newest["state"]) == ("points", "succeeded")
 
 
 def test_the_commands_do_the_same_with_data_on_stdout_only(service, zipped) -> None:
