@@ -1,18 +1,13 @@
-"""The clock of a run, what a second of it is worth, and how fast this machine is."""
+"""The clock of a run, what a second of it is worth, and what a step will cost."""
 
 from __future__ import annotations
 
 import math
-import os
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-import numpy as np
-
 from . import config
-
-REFERENCE_SECONDS = 0.055  # of ``measure_speed``'s work on one free core of the reference machine
 
 
 class OutOfTimeError(Exception):
@@ -91,23 +86,3 @@ class CostModel:
         measured = measured_seconds / max(reference_seconds, 1e-3)
         known = self._ratio.get(learner)
         self._ratio[learner] = measured if known is None else math.sqrt(known * measured)
-
-
-def cores() -> int:
-    """Processor cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-def measure_speed() -> float:
-    """Seconds here for what takes one second on the reference machine: products, sorts, copies."""
-    rng = np.random.default_rng(0)
-    left, values = rng.random((256, 256), np.float32), rng.random(200_000)
-    taken = []
-    for _ in range(3):
-        start = time.perf_counter()
-        for _ in range(10):
-            left @ left
-        np.sort(values)
-        [value * 2 for value in values[:100_000].tolist()]
-        taken.append(time.perf_counter() - start)
-    return float(np.clip(min(taken) / REFERENCE_SECONDS, 0.2, 10.0))

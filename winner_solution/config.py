@@ -1,5 +1,5 @@
 """Every knob of the solution, with its reason. Times are seconds on the reference machine: one
-core at 2.6 GHz (``budget.measure_speed`` gives the factor of the machine at hand)."""
+core at 2.6 GHz (``machine.measure_speed`` gives the factor of the machine at hand)."""
 
 from __future__ import annotations
 
@@ -13,16 +13,25 @@ FIRST_FIT_SECONDS = 0.7  # the first step learns from the rows that are ready by
 FIRST_VALIDATE_SECONDS = 0.3
 FIRST_TEST_SECONDS = 0.8  # test rows that are not ready by then get the median at first
 FIRST_ROWS = 1000
+AGAIN_SECONDS = 2.0  # the first step is at once done again on all rows if it takes less
 STEP_PATIENCE = 3.0  # a step may take this many times what was predicted
 STEP_GRACE_SECONDS = 5.0  # ... and this
 FINAL_CLOSES = 0.05  # prior: what the validation rows add once they are learnt from
 TRUST_RANGE = (0.1, 2.0)  # how far a learner's prior is corrected by what it brought
 MIN_GAIN = 2e-4  # stop when no step is expected to add this much ALC
 GAP_FLOOR = 0.003  # a validation score of 1.0 still leaves this to gain
-PUBLISH_CONFIDENCE = 0.6  # one-sided, by paired bootstrap
+PUBLISH_CONFIDENCE = 0.75  # one-sided, by paired bootstrap
 BOOTSTRAPS = 30
 
-CACHE_MAX_BYTES = 1_200_000_000  # of decoded examples of a subset; beyond, they are decoded anew
+GUARD_SECONDS = 15.0  # a step that is this late is given up, whatever it does
+GUARD_LOOK_SECONDS = 0.5
+MEMORY_FLOOR_BYTES = 150_000_000  # with less left, the step that runs is given up
+
+CACHE_SHARE = 0.15  # of the free memory, for decoded examples of a subset; the rest decodes anew
+CACHE_MAX_BYTES = 1_200_000_000
+HALF_MIN_COLUMNS = 1000  # features of more columns are kept in half precision
+SCRATCH_MIN_BYTES = 32_000_000  # ... and in a scratch file
+RIDGE_MEMORY_SHARE = 0.12  # of the free memory, for the features of one head
 
 # Validation ---------------------------------------------------------------------------------
 FOLDS = 4  # cross-validation for small sets; their validation part alone would be noise
@@ -31,12 +40,19 @@ HOLDOUT_SHARE = 0.2
 HOLDOUT_MAX_ROWS = 2000  # more adds seconds, not certainty
 HOLDOUT_ROWS_PER_CLASS = 20  # ... but allow this many with many classes
 MAX_TRAIN_ROWS = 200_000  # of larger sets an evenly spaced part is used
+SHIFT_MIN_ROWS = 20
+SHIFT_MAX_ROWS = 1500  # looked at, for distances among them are a square matrix
+SHIFT_LEAST = 0.55  # chance that a test row is farther than a validation row; .5 is none at all
+SHIFT_CLUSTERS = (0.85, 0.7, 0.6, 0.5, 0.42, 0.35, 0.25, 0.18, 0.12, 0.08, 0.05)  # to the row
 
 # Ensemble -----------------------------------------------------------------------------------
 SELECTION_ROUNDS = 12
 SELECTION_MIN_GAIN = 2e-4
-SHRINK_ROWS = 400  # weights are half way to uniform when this many rows validate
-NEAR_BEST = 0.01  # members this close to the best share the uniform part
+SELECTION_BAGS_RANGE = (3, 20)
+SELECTION_VALUES = 1_000_000  # rows x classes x members of all bags, about a second of work
+SHRINK_ROWS = 400  # weights are half way to even when this many rows validate
+SOUND_SHARE = 0.5  # members with at least this share of the best score may be blended
+LEAST_WEIGHT = 0.02  # less is not worth predicting the test rows
 MAX_LOG_ODDS = 9.0  # so that six digits of a probability still order the rows
 
 # Linear models --------------------------------------------------------------------------------
@@ -69,6 +85,19 @@ TEXT_HASHES = 2**21  # columns that words, and runs of words or letters, are has
 TEXT_MAX_TOKENS = 2000  # of a document
 TEXT_MAX_LETTERS = 3000  # of a document
 
+TUNE_LAYERS = 3  # of the sentence encoder, the last ones
+TUNE_EPOCHS = 3
+TUNE_BATCH = 16
+TUNE_LEARNING_RATE = 1e-4
+TUNE_HEAD_FACTOR = 10.0  # of the learning rate
+TUNE_WEIGHT_DECAY = 0.01
+TUNE_DROPOUT = 0.1
+TUNE_PROBE_INVERSE_PENALTY = 5.0
+TUNE_MIN_ROWS = 64
+TUNE_ROWS = (1000, 4000)
+TUNE_CLOSES = (0.2, 0.15, 0.1)
+TUNE_MAX_TOKENS = 500_000  # 400 MB of states
+
 # Series and sound -------------------------------------------------------------------------------
 COURSE_STEPS = 48
 SERIES_MAX_VALUES = 3000  # steps x dimensions of the course
@@ -80,9 +109,14 @@ ROCKET_MEL_STEPS = 96
 # Clips ------------------------------------------------------------------------------------------
 CLIP_SIDE = 24
 CLIP_FRAMES = 12
+CLIP_PATCH_SIDE = 48
+CLIP_PATCHES = 128
+CLIP_LOOKS = 8  # frames that patches are looked for in
 
 # Images ---------------------------------------------------------------------------------------
 PIXEL_SIDE = 16  # of the first answer
+PATCH_SIDE = 32
+PATCH_COUNTS = (64, 256)
 NET_SIDE = 32
 NET_WIDTH = 16
 NET_BATCH = 64

@@ -17,12 +17,14 @@ import numpy as np
 
 from . import config
 from .budget import Clock, CostModel, Deadline, OutOfTimeError
-from .data import Task
+from .data import Task, renew_pool
 from .ensemble import Blend, Member, calibrate, fill_unknown, is_better, publishable, select
-from .learners.base import Learner, Scores, Step
+from .guard import StuckError, guard
+from .learners.base import Learner, Predictor, Scores, Step
 from .metric import nauc
 from .predict import predict_blocks
 from .recipe import Recipe
+from .shift import folds_for
 from .split import sample_rows
 
 if TYPE_CHECKING:
@@ -51,6 +53,8 @@ class Engine:
         self._target = Blend()  # what is to be published next
         self._published = Blend()
         self._last: Scores | None = None
+        self._pending = False  # the target is not published yet
+        self._matched = False  # the folds have been compared with the test examples
         share = np.asarray(task.labels.mean(axis=0), np.float32)
         self.recipe = Recipe(task.shape, task.train.frame, share)  # of the last predictions
 
@@ -59,6 +63,7 @@ class Engine:
         while not self.done:
             if self._is_incomplete(self._published):  # the first answer left test rows out
                 return
+            self._match_folds()
             action = self._choose()
             if action is None:
                 self.done = True
@@ -70,17 +75,21 @@ class Engine:
             if self._update_target():
                 return
 
-    def predictions(self, dataset: Dataset) -> Scores:
-        """Probabilities, float32 (len(dataset), C), of the best blend that can be had by now."""
+    def predictions(self, dataset: Dataset) -> Scores | None:
+        """Probabilities, float32 (len(dataset), C), of the best blend that can be had by now.
+
+        None when there is nothing to add to the last ones, and nothing more will come.
+        """
         self.task.attach_test(dataset)
-        first = self._last is None
+        first, before = self._last is None, self._last
         deadline = self.clock.deadline(config.FIRST_TEST_SECONDS if first else None)
-        while self._target.members:
+        while self._target.members and self._pending:
             broken = [m for m in self._target.members if not self._predict_test(m, deadline)]
             if not broken and (first or not self._is_incomplete(self._target)):
                 self._published = self._target
                 self._last = publishable(self._published.test())
                 self.recipe = self.recipe.with_blend(self._published)
+                self._pending = self._is_incomplete(self._published)
                 break
             if not broken:
                 break  # out of time: the last prediction stands
@@ -88,9 +97,28 @@ class Engine:
             self._target = self._select()
         if self._last is None:
             return np.tile(self.recipe.share, (len(dataset), 1))
-        return self._last
+        ended = self.done or self.clock.remaining <= 0
+        return None if ended and self._last is before else self._last
 
     # What to do next ------------------------------------------------------------------------
+
+    def _match_folds(self) -> None:
+        """Once, when the test examples are known: folds that are as hard as they are."""
+        if self._matched or self.task.test is None or self.task.look is None:
+            return
+        self._matched = True
+        try:
+            folds = guard(lambda: folds_for(self.task), self._hard(config.GUARD_SECONDS))
+        except Exception:  # noqa: BLE001 - the folds stay as they are
+            _log(f"folds cannot be matched: {traceback.format_exc(limit=-4)}")
+            return
+        if folds is not self.task.folds:
+            self.task.folds = folds
+            _log(f"{self.clock.elapsed:.1f} s: the test part is new, folds of whole clusters")
+
+    def _hard(self, seconds: float) -> float:
+        """Seconds after which work is given up that should have ended after ``seconds``."""
+        return min(2 * max(seconds, 0.0) + config.GUARD_SECONDS, self.clock.remaining)
 
     def _candidate(self, learner: Learner) -> Candidate | None:
         try:
@@ -105,10 +133,13 @@ class Engine:
         best: Callable[[], None] | None = None
         best_rate = 0.0
         gap = max(1 - self._target.score, config.GAP_FLOOR)
+        hasty = {member.learner for member in self._members if member.hasty}
         for candidate in self._candidates:
             step = candidate.steps[0]
             seconds = self._costs.seconds(candidate.learner.name, step.seconds)
             seconds *= 1 + len(self.task.folds) / 2 if step.folds else 1
+            if candidate.learner.name in hasty and seconds < config.AGAIN_SECONDS:
+                return self._bind(candidate)  # a sound footing for all that follows
             rate = self._rate(step.closes * candidate.trust * gap, seconds)
             if rate > best_rate:
                 best, best_rate = self._bind(candidate), rate
@@ -137,7 +168,9 @@ class Engine:
         predicted = self._costs.seconds(learner.name, step.seconds)
         before, start = self._target.score, time.monotonic()
         try:
-            member = self._fit(learner, step, predicted)
+            limit = predicted * config.STEP_PATIENCE * (1 + len(self.task.folds))
+            hard = self._hard(limit if self._members else 1.0)
+            member = guard(lambda: self._fit(learner, step, predicted), hard)
             self._members = [m for m in self._members if not m.hasty] + [member]
             if member.hasty:
                 candidate.steps.insert(0, step)
@@ -149,6 +182,10 @@ class Engine:
             self._trust(candidate, step, gained, 1 - before)
         except OutOfTimeError:
             _log(f"{learner.name} ran out of time")
+        except StuckError as error:
+            _log(f"{learner.name} is given up: {error}")
+            candidate.steps.clear()
+            renew_pool()
         except Exception:  # noqa: BLE001 - the run goes on without this learner
             _log(f"{learner.name} failed: {traceback.format_exc(limit=-4)}")
             candidate.steps.clear()
@@ -190,6 +227,8 @@ class Engine:
         score = nauc(labels[where], valid)
         member = Member(name, learner.name, where, valid, score, predict, calibration)
         member.seconds, member.final, member.hasty = seconds, final, first
+        cut = seconds >= config.FIRST_FIT_SECONDS or 2 * len(learn) < len(self.task.train)
+        member.poor = first and cut
         if not final:
             member.refit = lambda: learner.fit(
                 self.task,
@@ -202,12 +241,16 @@ class Engine:
     def _finalise(self, member: Member) -> None:
         """Let a member learn from the validation rows too; its old self keeps half a say."""
         member.final = True
-        assert self.task.test is not None
-        assert member.refit is not None
+        test, refit = self.task.test, member.refit
+        assert test is not None
+        assert refit is not None
+
+        def renew() -> tuple[Predictor, Scores]:
+            predict = refit()
+            return predict, predict_blocks(predict, test, test.rows, self.clock.deadline())
+
         try:
-            predict = member.refit()
-            everything = self.clock.deadline()
-            raw = predict_blocks(predict, self.task.test, self.task.test.rows, everything)
+            predict, raw = guard(renew, self._hard(2 * member.seconds + self._test_limit(member)))
             renewed = member.calibration(raw)
         except Exception as error:  # noqa: BLE001 - the member stays as it is
             if not isinstance(error, OutOfTimeError):
@@ -226,14 +269,21 @@ class Engine:
         if member.test is None:
             member.test = np.full((len(test), self.task.classes), np.nan, np.float32)
         missing = np.flatnonzero(np.isnan(member.test).any(axis=1))
+        hard = self._hard(self._test_limit(member))
         try:
-            raw = predict_blocks(member.predict, test, missing, deadline)
+            raw = guard(lambda: predict_blocks(member.predict, test, missing, deadline), hard)
         except Exception:  # noqa: BLE001 - the blend goes on without this member
             _log(f"{member.name} cannot predict: {traceback.format_exc(limit=-4)}")
             return False
         known = ~np.isnan(raw).any(axis=1)
         member.test[missing[known]] = member.calibration(raw[known])
         return bool(np.isfinite(member.test[missing[known]]).all())
+
+    def _test_limit(self, member: Member) -> float:
+        """Seconds that the test rows may take, by what the training rows took."""
+        assert self.task.test is not None
+        times = max(1.0, len(self.task.test) / len(self.task.train))
+        return config.STEP_PATIENCE * member.seconds * times
 
     # What to publish ------------------------------------------------------------------------
 
@@ -247,11 +297,25 @@ class Engine:
         if not self._members:
             return False
         blend = self._select()
-        if self._published.members and not is_better(blend, self._published, self.task.labels):
-            renewed, self._renewed = self._renewed, False
-            return renewed
-        self._target, self._renewed = blend, False
-        return True
+        stands = self._standing()
+        if stands and not is_better(blend, stands, self.task.labels):
+            self._pending, self._renewed = self._renewed, False
+        else:
+            self._target, self._renewed, self._pending = blend, False, True
+        return self._pending
+
+    def _standing(self) -> Blend | None:
+        """What a new blend has to beat; None when that is nothing, or too little to measure.
+
+        A first answer was validated on few rows: its learner's whole step stands in for it.
+        """
+        published = self._published.members
+        if not published or any(m.poor for m in published):
+            return None
+        if not published[0].hasty:
+            return self._published
+        again = [m for m in self._members if m.learner == published[0].learner]
+        return Blend(again[:1], [1.0]) if again else self._published
 
     _renewed = False  # a published member has learnt more since
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import tempfile
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -13,8 +15,9 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from . import config
-from .budget import Deadline, OutOfTimeError, cores
+from .budget import Deadline, OutOfTimeError
 from .domain import Domain, Shape, probe, route
+from .machine import cores, free_memory
 from .pictures import (
     Frame,
     Pixels,
@@ -61,6 +64,7 @@ class Subset:
         self._examples: dict[int, Floats] = {}
         self._pictures: dict[tuple[int, int], dict[int, Pixels]] = {}
         self._cached_bytes = 0
+        self._most_bytes = min(config.CACHE_SHARE * free_memory(), config.CACHE_MAX_BYTES)
         self._features: dict[str, _Matrix] = {}
 
     def __len__(self) -> int:
@@ -171,7 +175,7 @@ class Subset:
 
     def _has_room(self, size: int) -> bool:
         """Count ``size`` bytes more into the cache, or say that it is full."""
-        if self._cached_bytes + size > config.CACHE_MAX_BYTES:
+        if self._cached_bytes + size > self._most_bytes:
             return False
         self._cached_bytes += size
         return True
@@ -208,23 +212,46 @@ def spread(steps: Sequence[Any] | Floats, count: int) -> list[Any]:
 
 
 class _Matrix:
-    """Rows of a feature matrix that come in any order."""
+    """Rows of a feature matrix that come in any order.
+
+    Wide ones, of networks, are kept in half precision, and large ones in a scratch file, which
+    the system writes to disk when memory is short.
+    """
 
     def __init__(self, rows: int) -> None:
         self.known = np.zeros(rows, bool)
-        self._values: Floats | None = None
+        self._values: NDArray[np.floating] | None = None
 
     def put(self, rows: Rows, values: Floats) -> None:
         if self._values is None:
-            self._values = np.zeros((len(self.known), values.shape[1]), np.float32)
-        self._values[rows] = np.nan_to_num(values)
+            self._values = _scratch(len(self.known), values.shape[1])
+        limit = np.finfo(self._values.dtype).max
+        self._values[rows] = np.clip(np.nan_to_num(values), -limit, limit)
         self.known[rows] = True
 
     def get(self, rows: Rows) -> Floats:
-        return np.zeros((0, 0), np.float32) if self._values is None else self._values[rows]
+        if self._values is None:
+            return np.zeros((0, 0), np.float32)
+        return np.asarray(self._values[rows], np.float32)
+
+
+def _scratch(rows: int, columns: int) -> NDArray[np.floating]:
+    """Zeros (rows, columns), in a file without a name where they are many and the disk has room."""
+    dtype = np.float16 if columns >= config.HALF_MIN_COLUMNS else np.float32
+    size = rows * columns * np.dtype(dtype).itemsize
+    if size >= config.SCRATCH_MIN_BYTES:
+        with suppress(OSError), tempfile.TemporaryFile() as file:
+            os.posix_fallocate(file.fileno(), 0, size)  # writing later must not find a full disk
+            return np.memmap(file, dtype, "r+", shape=(rows, columns))
+    return np.zeros((rows, columns), dtype)
 
 
 _workers: list[ThreadPoolExecutor] = []
+
+
+def renew_pool() -> None:
+    """Decode in other threads from now on: those at work may hang."""
+    _workers.clear()
 
 
 def _pool() -> ThreadPoolExecutor:
@@ -241,9 +268,10 @@ class Task:
     shape: Shape
     train: Subset
     labels: Floats  # (len(train), C), of 0, 1 or a confidence between
-    folds: list[Fold]
+    folds: list[Fold]  # replaced once, when the test examples are known (``shift.py``)
     multilabel: bool
     test: Subset | None = None  # known from the first call of ``test`` on
+    look: Extractor | None = None  # cheap features in which examples are compared
     notes: dict[str, Any] = field(default_factory=dict)  # shared findings of learners, by name
 
     @property

@@ -72,6 +72,7 @@ class Member:
     seconds: float = 0.0  # of the fits that it came from
     final: bool = False  # it has learnt from the validation rows too
     hasty: bool = False  # the first answer: validated on few rows, and a part of its step only
+    poor: bool = False  # ... and learnt from few rows as well
 
 
 @dataclass
@@ -91,18 +92,41 @@ class Blend:
         return _sum([m.test for m in self.members if m.test is not None], self.weights)
 
 
-def select(members: list[Member], labels: Floats) -> Blend:
-    """Greedy forward selection with replacement (Caruana et al., ICML 2004) on held-out NAUC.
+def select(members: list[Member], labels: Floats, seed: int = config.SEED) -> Blend:
+    """Bagged greedy selection on held-out NAUC (Caruana et al., ICML 2004, section 2.3).
 
-    ``labels`` are those of all training rows. Members are compared on the rows they share; their
-    weights are shrunk to the uniform blend of the near-best when few rows validate.
+    ``labels`` are those of all training rows. Members are compared on the rows they share. Each
+    bag draws these rows anew and selects; the mean of the bags is shrunk to the even blend of the
+    sound members when few rows validate, so that no member is left out by chance.
     """
     rows = shared_rows(members)
     truth = labels[rows]
     valid = [_at(m, rows) for m in members]
+    scores = np.array([nauc(truth, v) for v in valid])
+    sound = np.flatnonzero(scores >= max(config.SOUND_SHARE * scores.max(), 0.0))
+    if not len(sound):
+        sound = np.array([scores.argmax()])
+    counts = np.zeros(len(members))
+    rng = np.random.default_rng(seed)
+    for _ in range(_bags(len(sound) * truth.size)):
+        drawn = rng.integers(len(rows), size=len(rows))
+        counts[sound] += _greedy([valid[i][drawn] for i in sound], truth[drawn])
+    newest = {members[i].learner: i for i in sound}  # one say for each learner
+    even = np.isin(np.arange(len(members)), list(newest.values()))
+    trust = len(rows) / (len(rows) + config.SHRINK_ROWS)
+    weights = trust * counts / counts.sum() + (1 - trust) * even / even.sum()
+    kept = np.flatnonzero(weights >= min(config.LEAST_WEIGHT, weights.max()))
+    weights = weights[kept] / weights[kept].sum()
+    blend = Blend([members[i] for i in kept], weights.tolist())
+    blend.score = nauc(truth, blend.valid(rows))
+    return blend
+
+
+def _greedy(valid: list[Scores], truth: Floats) -> Floats:
+    """Shares of the members after forward selection with replacement, from the best one on."""
     scores = [nauc(truth, v) for v in valid]
     best = int(np.argmax(scores))
-    counts = np.zeros(len(members))
+    counts = np.zeros(len(valid))
     counts[best] = 1
     total, score = valid[best].astype(np.float64), scores[best]
     for _ in range(config.SELECTION_ROUNDS - 1):
@@ -112,13 +136,13 @@ def select(members: list[Member], labels: Floats) -> Blend:
             break
         counts[chosen] += 1
         total, score = total + valid[chosen], tried[chosen]
-    near = np.array([s >= scores[best] - config.NEAR_BEST for s in scores], float)
-    trust = len(rows) / (len(rows) + config.SHRINK_ROWS)
-    weights = trust * counts / counts.sum() + (1 - trust) * near / near.sum()
-    kept = np.flatnonzero(weights > 0)
-    blend = Blend([members[i] for i in kept], weights[kept].tolist())
-    blend.score = nauc(truth, blend.valid(rows))
-    return blend
+    return np.asarray(counts / counts.sum())
+
+
+def _bags(values: int) -> int:
+    """Fewer bags where a selection is costly; ``values`` are those it looks at in a round."""
+    low, high = config.SELECTION_BAGS_RANGE
+    return int(np.clip(config.SELECTION_VALUES / max(values, 1), low, high))
 
 
 def shared_rows(members: list[Member]) -> Rows:
@@ -134,8 +158,8 @@ def is_better(new: Blend, old: Blend, labels: Floats, seed: int = config.SEED) -
     rows = shared_rows(new.members + old.members)
     truth, ours, theirs = labels[rows], new.valid(rows), old.valid(rows)
     gain = nauc(truth, ours) - nauc(truth, theirs)
-    if abs(gain) > 0.02 or not len(rows):
-        return gain > 0
+    if not len(rows):
+        return True
     rng = np.random.default_rng(seed)
     wins = 0.0
     for _ in range(config.BOOTSTRAPS):

@@ -10,6 +10,7 @@ from scipy.linalg import eigh
 
 from . import config
 from .budget import Deadline
+from .machine import free_memory
 from .metric import nauc
 
 Floats = NDArray[np.float32]
@@ -64,7 +65,8 @@ def fit_ridge(
         projection /= np.float32(np.sqrt(size[1]))
     x = _standardise(features, mean, scale, limit, projection)
     centre, share = x.mean(axis=0), labels.mean(axis=0)  # clipping has moved the centre
-    x, y = x - centre, labels - share
+    x -= centre
+    y = labels - share
     if deadline is not None:
         deadline.check()
     weights = _solve_dual(x, y, labels) if len(x) <= x.shape[1] else _solve_primal(x, y, labels)
@@ -110,5 +112,12 @@ def _solve_primal(x: Floats, y: Floats, labels: Floats) -> Floats:
 def _standardise(
     x: Floats, mean: Floats, scale: Floats, limit: float, projection: Floats | None
 ) -> Floats:
-    z = np.clip((x - mean) / scale, -limit, limit)
-    return np.asarray(z if projection is None else z @ projection, np.float32)
+    z = np.asarray(x - mean, np.float32)  # the one copy; features may be large
+    z /= scale.astype(np.float32)
+    np.clip(z, -limit, limit, out=z)
+    return z if projection is None else np.asarray(z @ projection, np.float32)
+
+
+def affordable_rows(columns: int) -> int:
+    """How many rows of features the memory has room for while a head is fitted."""
+    return max(1, int(config.RIDGE_MEMORY_SHARE * free_memory() / (4 * max(columns, 1))))

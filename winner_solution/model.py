@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from .budget import Clock, CostModel, measure_speed
+from .budget import Clock, CostModel
 from .controller import Engine
 from .data import open_task
 from .domain import Shape
+from .machine import measure_speed
 from .portfolio import Portfolio
 from .recipe import Recipe, load_recipe, save_recipe
 
@@ -44,6 +45,7 @@ class Model:
         try:
             if self._engine is None:
                 task = open_task(dataset, self._shape)
+                task.look = self._portfolio.look(task)
                 learners = self._portfolio.learners(task)
                 self._engine = Engine(task, learners, self._clock, self._costs)
             self._engine.advance()
@@ -54,8 +56,8 @@ class Model:
 
     def test(
         self, dataset: Dataset, remaining_time_budget: float | None = None
-    ) -> NDArray[np.floating]:
-        """Probabilities of the test examples, shape (len(dataset), classes)."""
+    ) -> NDArray[np.floating] | None:
+        """Probabilities of the test examples, shape (len(dataset), classes); None at the end."""
         if self._clock is not None and remaining_time_budget is not None:
             self._clock.synchronise(remaining_time_budget)
         if self._engine is None:

@@ -7,11 +7,13 @@ from collections.abc import Callable
 import numpy as np
 
 from . import config
-from .data import Task
+from .data import Extractor, Task
 from .domain import Domain, Shape, route
+from .features.frozen_image import FrozenFrames
 from .features.generic import Generic
 from .features.mel import MelCourse, MelStatistics
 from .features.motion import Motion, Stills
+from .features.patches import Patches
 from .features.pixels import TinyPixels
 from .features.series import Course, MiniRocket
 from .learners.base import Learner
@@ -19,6 +21,7 @@ from .learners.boosting import Boosting
 from .learners.convnet import ConvNet, load_framework
 from .learners.forest import Forest
 from .learners.frozen import frozen_learners
+from .learners.frozen_video import FrozenVideo
 from .learners.kernel import Kernel
 from .learners.linear import Linear
 from .learners.sparse_linear import SparseLinear
@@ -43,13 +46,33 @@ class Portfolio:
         made, frozen = self._make[task.domain](task), self._frozen[task.domain]
         return [*made, *networks, *frozen, self._fallback]
 
+    def look(self, task: Task) -> Extractor | None:
+        """The cheap features in which examples of ``task`` are compared."""
+        return _look(task.domain)
+
+
+def _look(domain: Domain) -> Extractor | None:
+    """Features in which near-copies are near; where there are none, folds are drawn at random."""
+    if domain is Domain.IMAGE:
+        return TinyPixels(config.PIXEL_SIDE)
+    if domain is Domain.VIDEO:
+        return Stills(config.CLIP_SIDE, config.CLIP_FRAMES)
+    if domain is Domain.AUDIO:
+        return MelStatistics()
+    return Course(config.COURSE_STEPS) if domain is Domain.SERIES else None
+
 
 def _table(task: Task) -> list[Learner]:
     return [TableLinear(), SparseLinear(), Boosting(), Forest(), Kernel()]
 
 
 def _image(task: Task) -> list[Learner]:
-    return [Linear(TinyPixels(config.PIXEL_SIDE), 3e-4)]
+    few, many = config.PATCH_COUNTS
+    return [
+        Linear(TinyPixels(config.PIXEL_SIDE), 3e-4),
+        Linear(Patches(config.PATCH_SIDE, few), 1.2e-3),
+        Linear(Patches(config.PATCH_SIDE, many), 3e-3, closes=0.2),
+    ]
 
 
 def _text(task: Task) -> list[Learner]:
@@ -90,7 +113,11 @@ def _audio(task: Task) -> list[Learner]:
 
 def _video(task: Task) -> list[Learner]:
     side, count = config.CLIP_SIDE, config.CLIP_FRAMES
-    return [Linear(Motion(side, count), 0.02), Linear(Stills(side, count), 0.005, closes=0.3)]
+    patches = FrozenFrames(Patches(config.CLIP_PATCH_SIDE, config.CLIP_PATCHES), config.CLIP_LOOKS)
+    return [
+        Linear(Motion(side, count), 0.02),
+        FrozenVideo(patches, 0.03, closes=0.4),
+    ]
 
 
 _MAKERS: dict[Domain, Callable[[Task], list[Learner]]] = {

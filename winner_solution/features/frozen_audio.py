@@ -13,8 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from ..budget import cores
 from ..data import Floats, Subset, spread
+from ..machine import cores
 from ..nets.runtime import open_session, require
 from ..nets.torch_file import read_torch
 from ..split import Rows

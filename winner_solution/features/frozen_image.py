@@ -6,12 +6,12 @@ last map and of a finer one, side by side, are what a linear head needs.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
-from ..budget import cores
 from ..data import Floats, Subset
+from ..machine import cores
 from ..nets.backbone import MAP_STRIDE
 from ..nets.runtime import ImageNetwork, load_backbone
 from ..pictures import Frame, Pixels
@@ -48,6 +48,16 @@ class FrozenImage:
         return self._network.features(pixels)
 
 
+class FrameExtractor(Protocol):
+    """What turns pictures, and so the frames of clips, into features."""
+
+    name: str
+    side: int
+
+    def of_pixels(self, pixels: Pixels, frame: Frame | None) -> Floats:
+        """float32 (n, F) of uint8 (n, height, width, channels)."""
+
+
 class FrozenFrames:
     """The same for clips: how the features of evenly spread frames are, vary and change.
 
@@ -56,7 +66,7 @@ class FrozenFrames:
     which tell what moves. ``split_motion`` takes it apart.
     """
 
-    def __init__(self, image: FrozenImage, frames: int) -> None:
+    def __init__(self, image: FrameExtractor, frames: int) -> None:
         self.name = f"{image.name}-frames-{frames}"
         self._image = image
         self._frames = frames

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..budget import cores
 from ..data import Floats, Subset
+from ..machine import cores
 from ..nets.runtime import open_session, require
 from ..split import Rows
 from ..weights import get
@@ -48,13 +48,22 @@ class FrozenEnglish:
 
     def encode(self, texts: Sequence[str]) -> Floats:
         """float32 (n, 384), each of length 1."""
-        tokens = [encoding.ids for encoding in self._tokenizer.encode_batch(list(texts))]
-        return _by_length(tokens, self._run)
+        return _by_length(self.tokenize(texts), self._run)
 
-    def _run(self, ids: Ids, mask: Floats) -> Floats:
+    def tokenize(self, texts: Sequence[str]) -> list[list[int]]:
+        """Ids of each text, at most MAX_TOKENS."""
+        return [encoding.ids for encoding in self._tokenizer.encode_batch(list(texts))]
+
+    def inputs(self, tokens: Sequence[Sequence[int]]) -> dict[str, NDArray[Any]]:
+        """What the network reads."""
+        ids, mask = _pad(tokens)
         whole = mask.astype(np.int64)
-        inputs = {"input_ids": ids, "attention_mask": whole, "token_type_ids": np.zeros_like(ids)}
+        return {"input_ids": ids, "attention_mask": whole, "token_type_ids": np.zeros_like(ids)}
+
+    def _run(self, tokens: Sequence[Sequence[int]]) -> Floats:
+        inputs = self.inputs(tokens)
         states = self._session.run(None, inputs)[0]
+        mask = inputs["attention_mask"].astype(np.float32)
         mean = (states * mask[:, :, None]).sum(axis=1) / mask.sum(axis=1, keepdims=True)
         return np.asarray(mean, np.float32)
 
@@ -71,9 +80,9 @@ class FrozenMultilingual:
         require("tokenizers", "onnx", "onnxruntime")
         from ..nets.e5 import make_tokenizer, read_e5, sentence_features
 
-        self._file = read_e5(get("e5-small"))
-        self._tokenizer = make_tokenizer(self._file, MAX_TOKENS)
-        self._session = open_session(sentence_features(self._file), cores())
+        self.file = read_e5(get("e5-small"))
+        self._tokenizer = make_tokenizer(self.file, MAX_TOKENS)
+        self._session = open_session(sentence_features(self.file), cores())
 
     def __reduce__(self) -> tuple[Any, ...]:
         """As it is made: sessions are no part of a saved model."""
@@ -85,12 +94,20 @@ class FrozenMultilingual:
 
     def encode(self, texts: Sequence[str]) -> Floats:
         """float32 (n, 384), each of length 1."""
-        asked = [f"query: {text}" for text in texts]  # as it was trained
-        tokens = [encoding.ids for encoding in self._tokenizer.encode_batch(asked)]
-        return _by_length(tokens, self._run)
+        return _by_length(self.tokenize(texts), self._run)
 
-    def _run(self, ids: Ids, mask: Floats) -> Floats:
-        features = self._session.run(None, {"words": self._file.words(ids), "mask": mask})[0]
+    def tokenize(self, texts: Sequence[str]) -> list[list[int]]:
+        """Ids of each text, at most MAX_TOKENS."""
+        asked = [f"query: {text}" for text in texts]  # as it was trained
+        return [encoding.ids for encoding in self._tokenizer.encode_batch(asked)]
+
+    def inputs(self, tokens: Sequence[Sequence[int]]) -> dict[str, NDArray[Any]]:
+        """What the network reads."""
+        ids, mask = _pad(tokens)
+        return {"words": self.file.words(ids), "mask": mask}
+
+    def _run(self, tokens: Sequence[Sequence[int]]) -> Floats:
+        features = self._session.run(None, self.inputs(tokens))[0]
         return np.asarray(features, np.float32)
 
 
@@ -109,16 +126,21 @@ def is_english(vocabulary: Sequence[str]) -> bool:
     return len(ENGLISH & words) > len(ENGLISH) / 2
 
 
-def _by_length(tokens: list[list[int]], run: Callable[[Ids, Floats], Floats]) -> Floats:
+def _by_length(tokens: list[list[int]], run: Callable[[Sequence[Sequence[int]]], Floats]) -> Floats:
     """Run texts of like length together, and scale what comes to length 1."""
     order = np.argsort([len(ids) for ids in tokens], kind="stable")
     vectors = np.zeros((len(tokens), 384), np.float32)
     for start in range(0, len(order), BATCH):
         batch = order[start : start + BATCH]
-        size = max(len(tokens[i]) for i in batch)
-        ids, mask = np.zeros((len(batch), size), np.int64), np.zeros((len(batch), size), np.float32)
-        for row, i in enumerate(batch):
-            ids[row, : len(tokens[i])], mask[row, : len(tokens[i])] = tokens[i], 1
-        vectors[batch] = run(ids, mask)
+        vectors[batch] = run([tokens[i] for i in batch])
     length = np.linalg.norm(vectors, axis=1, keepdims=True)
     return np.asarray(vectors / np.maximum(length, 1e-12), np.float32)
+
+
+def _pad(tokens: Sequence[Sequence[int]]) -> tuple[Ids, Floats]:
+    """Ids (n, t) and mask (n, t), 1 for tokens and 0 for padding."""
+    size = max(len(ids) for ids in tokens)
+    ids, mask = np.zeros((len(tokens), size), np.int64), np.zeros((len(tokens), size), np.float32)
+    for row, known in enumerate(tokens):
+        ids[row, : len(known)], mask[row, : len(known)] = known, 1
+    return ids, mask

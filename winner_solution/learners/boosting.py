@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from .. import config
-from ..budget import Deadline, OutOfTimeError, cores
+from ..budget import Deadline, OutOfTimeError
 from ..data import Floats, Subset, Task
+from ..machine import cores
 from ..split import Rows
 from .base import Predictor, Scores, Step
 

@@ -9,9 +9,10 @@ import numpy as np
 from sklearn.ensemble import ExtraTreesClassifier
 
 from .. import config
-from ..budget import Deadline, cores
+from ..budget import Deadline
 from ..data import Extractor, Floats, Subset, Task
 from ..features.tables import Columns, count_columns, read_columns
+from ..machine import cores
 from ..split import Rows
 from .base import Predictor, Scores, Step
 

@@ -12,7 +12,6 @@ from collections.abc import Callable
 import numpy as np
 
 from .. import config
-from ..budget import cores
 from ..data import Extractor, Task
 from ..domain import Domain, Shape
 from ..features.frozen_audio import (
@@ -24,6 +23,7 @@ from ..features.frozen_audio import (
 )
 from ..features.frozen_image import FrozenFrames, FrozenImage
 from ..features.frozen_text import MAX_TOKENS, FrozenEnglish, FrozenMultilingual, is_english
+from ..machine import cores
 from ..weights import WeightsError
 from .base import Learner, Step
 from .frozen_video import FrozenVideo

@@ -14,8 +14,8 @@ from .. import config
 from ..budget import Deadline, OutOfTimeError
 from ..data import Subset, Task
 from ..features.frozen_image import FrozenFrames, split_motion
-from ..heads import fit_ridge
-from ..split import Rows
+from ..heads import affordable_rows, fit_ridge
+from ..split import Rows, sample_rows
 from .base import Predictor, Scores, Step
 
 
@@ -40,6 +40,8 @@ class FrozenVideo:
         known = task.train.ready(extractor, rows, deadline)
         if len(known) < min(len(rows), config.RIDGE_MIN_ROWS):
             raise OutOfTimeError
+        columns = task.train.features(extractor, known[:1]).shape[1]
+        known = sample_rows(task.labels, known, affordable_rows(columns))
         parts = split_motion(task.train.features(extractor, known))
         heads = [fit_ridge(part, task.labels[known]) for part in parts]
 

@@ -9,8 +9,8 @@ import numpy as np
 from .. import config
 from ..budget import Deadline, OutOfTimeError
 from ..data import Extractor, Subset, Task
-from ..heads import fit_ridge
-from ..split import Rows
+from ..heads import affordable_rows, fit_ridge
+from ..split import Rows, sample_rows
 from .base import Predictor, Scores, Step
 
 
@@ -49,6 +49,8 @@ class Linear:
         known = task.train.ready(extractor, rows, deadline)
         if len(known) < min(len(rows), config.RIDGE_MIN_ROWS):
             raise OutOfTimeError
+        columns = task.train.features(extractor, known[:1]).shape[1]
+        known = sample_rows(task.labels, known, affordable_rows(columns))
         head = fit_ridge(task.train.features(extractor, known), task.labels[known])
 
         def predict(subset: Subset, rows: Rows) -> Scores:

@@ -88,7 +88,10 @@ def drive(model_class, train, test, budget_seconds, most_calls=1000):
             break
         model.train(train, remaining_time_budget=left)
         left = budget_seconds - (time.monotonic() - start)
-        predictions.append(model.test(test, remaining_time_budget=left))
+        prediction = model.test(test, remaining_time_budget=left)
+        if prediction is None:
+            break
+        predictions.append(prediction)
         seconds.append(time.monotonic() - start)
     return predictions, seconds
 

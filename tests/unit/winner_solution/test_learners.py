@@ -14,6 +14,7 @@ from winner_solution.features.frozen_image import FrozenFrames, FrozenImage
 from winner_solution.features.generic import Generic
 from winner_solution.features.mel import MelCourse, MelStatistics
 from winner_solution.features.motion import Motion, Stills
+from winner_solution.features.patches import Patches
 from winner_solution.features.pixels import TinyPixels
 from winner_solution.features.series import Course, MiniRocket
 from winner_solution.learners.boosting import Boosting
@@ -41,6 +42,11 @@ LEARNERS = {
     "sparse-linear": ("sparse", lambda: SparseLinear()),
     "text-linear": ("text", lambda: TextLinear()),
     "pixels": ("image", lambda: Linear(TinyPixels(16), 1e-4)),
+    "patches": ("image", lambda: Linear(Patches(16, 32), 1e-3)),
+    "patches-video": (
+        "video",
+        lambda: FrozenVideo(FrozenFrames(Patches(16, 16), 3), 1e-3, closes=0.5),
+    ),
     "convnet": ("image", lambda: ConvNet(16)),
     "course": ("series", lambda: Linear(Course(16), 1e-4)),
     "minirocket": ("series", lambda: Linear(MiniRocket(24, 500), 1e-4)),

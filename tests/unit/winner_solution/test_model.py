@@ -1,9 +1,11 @@
 """The whole solution as the platform drives it, on small made-up data and on every drill."""
 
+import threading
+
 import numpy as np
 import pytest
 
-from winner_solution import portfolio
+from winner_solution import config, portfolio
 from winner_solution.learners.base import Step
 from winner_solution.metric import nauc
 from winner_solution.model import Model
@@ -128,6 +130,8 @@ class Broken:
     def fit(self, task, step, rows, deadline):
         if self._where == "fit":
             raise MemoryError
+        if self._where == "hang":
+            threading.Event().wait(3600)
         return self._predict
 
     def _predict(self, subset, rows):
@@ -136,8 +140,9 @@ class Broken:
         return np.full((len(rows), 2), np.nan if self._where == "nan" else 0, np.float32)
 
 
-@pytest.mark.parametrize("where", ["steps", "fit", "predict", "test", "nan", "constant"])
+@pytest.mark.parametrize("where", ["steps", "fit", "predict", "test", "nan", "constant", "hang"])
 def test_a_broken_learner_does_not_stop_the_others(where: str, monkeypatch) -> None:
+    monkeypatch.setattr(config, "GUARD_SECONDS", 0.5)
     made = portfolio.Portfolio.learners
     monkeypatch.setattr(
         portfolio.Portfolio, "learners", lambda self, task: [Broken(where), *made(self, task)]
