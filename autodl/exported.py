@@ -21,9 +21,10 @@ from typing import Any
 from autodl.bundle import find_bundle
 from autodl.dataset import open_subset
 from autodl.errors import AutoDLError, UsageError
-from autodl.manifest import describe_solution, digest_folder
+from autodl.manifest import describe_solution, digest_folder, digest_lines
 from autodl.metadata import METADATA_NAME, DataSpecification, read_metadata, write_metadata
 from autodl.model_api import SAVED, UNFINISHED
+from autodl.solutions import packages_of
 from autodl.untrusted import remove_tree, write_over
 
 MANIFEST = "manifest.json"
@@ -43,9 +44,12 @@ class ExportedModel:
 
 
 def identify(solution: Path) -> str:
-    """The digest of a solution's MANIFEST where it is frozen, else of all its files."""
+    """The digest of a solution's MANIFEST where it is frozen, else of all files it may use."""
     described = describe_solution(solution)
-    return str(described["frozen"] or described["sha256"])
+    if described["frozen"]:
+        return str(described["frozen"])
+    parts = {package.name: describe_solution(package) for package in packages_of(solution)}
+    return digest_lines({name: part["frozen"] or part["sha256"] for name, part in parts.items()})
 
 
 def seal(output: Path, public: Path, solution: Path, limit_bytes: int) -> str | None:

@@ -166,16 +166,20 @@ def guest(what: str, code: str) -> Iterator[None]:
 def load_solution(folder: Path) -> type[Model]:
     """Import ``model.py`` of a solution folder and return its ``Model``.
 
-    A folder with ``__init__.py`` is imported as a package, any other as the contest did.
+    A folder with ``__init__.py`` is imported as a package, or as a part of the packages around it,
+    any other as the contest did.
     """
     nested = (folder / name for name in NESTED)
     folder = next((f for f in nested if (f / "model.py").is_file()), folder)
     if not (folder / "model.py").is_file():
         raise SolutionError("solution-missing", "the solution has no model.py.")
-    is_package = (folder / "__init__.py").is_file()
-    sys.path.insert(0, str(folder.parent if is_package else folder))
+    package: list[str] = []
+    while (folder / "__init__.py").is_file():
+        package.insert(0, folder.name)
+        folder = folder.parent
+    sys.path.insert(0, str(folder))
     with guest("importing model.py", "solution-import"):
-        module = importlib.import_module(f"{folder.name}.model" if is_package else "model")
+        module = importlib.import_module(".".join([*package, "model"]))
     model: type[Model] | None = getattr(module, "Model", None)
     if model is None:
         raise SolutionError("solution-api", "model.py defines no class Model.")

@@ -25,6 +25,20 @@ def find_bundled(name: str) -> Path | None:
     return Path(places[0]) / folder if places else None
 
 
+def packages_of(solution: Path) -> list[Path]:
+    """The folders that a solution is imported from: its own, or the outermost package around it.
+
+    Solutions of ours may use each other's code; the packages lie in the order of BUNDLED.
+    """
+    root = solution.resolve()
+    while (root / "__init__.py").is_file() and (root.parent / "__init__.py").is_file():
+        root = root.parent
+    specs = [find_spec(package) for package in {package: 0 for package, _ in BUNDLED.values()}]
+    places = [place for spec in specs if spec for place in spec.submodule_search_locations or ()]
+    ours = [Path(place).resolve() for place in places]
+    return ours if root in ours else [root]
+
+
 def resolve(given: str | None) -> Path:
     """The folder of a solution given by its name or its path; the winner's for None.
 

@@ -22,6 +22,7 @@ from autodl import confine, exported
 from autodl.errors import AutoDLError, UsageError
 from autodl.predictions import read_start
 from autodl.processes import BoundedLog, ProcessTree
+from autodl.solutions import packages_of
 from autodl.untrusted import remove_tree, takes_more, write_over
 from autodl.verdict import DEFAULT_LIMITS, MAX_FILES, End, Evidence, describe, judge, read_reason
 from autodl.verdict import Limits as Limits
@@ -153,7 +154,7 @@ def _ingest(
     supervisor = _Supervisor(output, *clocks, limits)
     with _scratch(output) as scratch:
         plan = confine.make_plan(
-            read=(public, solution, *equipment.folders, *((model,) if model else ())),
+            read=(public, *packages_of(solution), *equipment.folders, *((model,) if model else ())),
             write=(output,),
             file_bytes=limits.disk_bytes,
             with_gpu=equipment.gpu is not None,
@@ -185,9 +186,11 @@ def _private_view(solution: Path, scratch: Path) -> Path:
     """Link to the solution from a folder of its own, for Python lists a package's parent."""
     view = scratch / "solution"
     view.mkdir()
-    link = view / solution.resolve().name
-    link.symlink_to(solution.resolve())
-    return link
+    packages = packages_of(solution)
+    for package in packages:
+        (view / package.name).symlink_to(package)
+    inside = next(p for p in packages if solution.resolve().is_relative_to(p))
+    return view / inside.name / solution.resolve().relative_to(inside)
 
 
 def _environment(scratch: Path, equipment: Equipment) -> dict[str, str]:

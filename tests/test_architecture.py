@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
-ROOMS = ("autodl", "formatter", "service", "client", "cli", "winner_solution")
+ROOMS = ("autodl", "formatter", "service", "client", "cli", "winner_solution", "baselines")
 MAX_FILE_LINES = 400
 MAX_FUNCTION_LINES = 60
 LIGHT = ("tensorflow", "keras", "sklearn", "lightgbm", "pandas", "torch")

@@ -1,0 +1,1 @@
+"""The baseline that learns nothing: the floor of every comparison."""

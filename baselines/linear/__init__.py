@@ -1,0 +1,1 @@
+"""The linear baseline: pixels, values or counts, and one layer on them."""
