@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import base64
 import functools
 import hashlib
+import json
 import mimetypes
 from pathlib import Path
 
@@ -13,15 +13,20 @@ from starlette.responses import FileResponse, RedirectResponse, Response
 from starlette.types import Message, Receive, Scope, Send
 
 from autodl.errors import UsageError
+from service.body import format_digest
 from service.context import Context
 from service.models import CurvePoint, RunKind, Submission, SubmissionState
 from service.submissions import repository, service
 from service.submissions.schemas import SubmissionView, describe_submission
 
-LOG_NAME = "log.txt"
+LOG_NAME, MANIFEST_NAME = "log.txt", "manifest.json"
 MAX_LOG_BYTES = 4 * 1024 * 1024
 WAITING = {SubmissionState.VALIDATING: RunKind.CHECK, SubmissionState.QUEUED: RunKind.SOLVE}
-MEDIA_TYPES = {".txt": "text/plain; charset=utf-8", ".csv": "text/csv; charset=utf-8"}
+MEDIA_TYPES = {
+    ".txt": "text/plain; charset=utf-8",
+    ".csv": "text/csv; charset=utf-8",
+    ".parquet": "application/vnd.apache.parquet",
+}
 # What a run made is never active content of ours.
 FILE_HEADERS = {"Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; sandbox"}
 
@@ -80,7 +85,13 @@ def respond_with_file(context: Context, submission: Submission, path: str) -> Re
     key = f"{service.run_prefix(submission.current_run_id or '')}/{path}"
     local = context.storage.path(key)
     if local is None:
-        return RedirectResponse(context.storage.url(key))
+        # The store gives ranges, but no digest that HTTP knows: the run's manifest has it.
+        manifest = f"{service.run_prefix(submission.current_run_id or '')}/{MANIFEST_NAME}"
+        known = None
+        if context.storage.exists(manifest):
+            known = json.loads(context.storage.read(manifest))["files"].get(path)
+        headers = {} if known is None else {"Repr-Digest": format_digest(known)}
+        return RedirectResponse(context.storage.url(key), headers=headers)
     return _ResultFile(local, path)
 
 
@@ -115,5 +126,4 @@ class _ResultFile(FileResponse):
 def _digest(path: Path, _modified: int, _size: int) -> str:
     """The value of ``Repr-Digest``."""
     with path.open("rb") as file:
-        value = hashlib.file_digest(file, "sha256").digest()
-    return f"sha-256=:{base64.b64encode(value).decode()}:"
+        return format_digest(hashlib.file_digest(file, "sha256").hexdigest())
