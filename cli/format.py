@@ -16,6 +16,7 @@ from autodl.errors import UsageError
 Source = Annotated[Path, typer.Argument(help="A folder of files, a table, or a bundle.")]
 Out = Annotated[Path | None, typer.Argument(help="NAME.zip, or a folder.")]
 Label = Annotated[str, typer.Option(help="The label column; several 0/1 columns as a,b,c.")]
+Separator = Annotated[str | None, typer.Option(help="Between several labels in one cell.")]
 Group = Annotated[str | None, typer.Option(help="Rows of equal values here are never split apart.")]
 Test = Annotated[
     str, typer.Option(help="Share of the test part, where the source is not split; or the part.")
@@ -52,6 +53,7 @@ def format_source(
     source: Source,
     out: Out = None,
     label: Label = "",
+    separator: Separator = None,
     group: Group = None,
     test: Test = "0.2",
     seed: Seed = 0,
@@ -85,6 +87,7 @@ def format_source(
         )
     options = Options(
         label=label_columns(label),
+        separator=separator or None,
         group=group,
         **split_options(test),
         seed=seed,

@@ -13,6 +13,7 @@ from autodl.errors import UsageError
 from formatter.readers.arrays import ArraySource, is_arrays
 from formatter.readers.audio import AudioSource
 from formatter.readers.bundles import BundleSource, is_bundle
+from formatter.readers.files import relative_name
 from formatter.readers.folders import first_suffix, index_folder
 from formatter.readers.huggingface import index_cells, is_dataset, read_dataset
 from formatter.readers.images import ImageSource
@@ -22,7 +23,7 @@ from formatter.readers.rows import RowSource, find_labels
 from formatter.readers.series import SeriesSource, find_long, is_series, widen
 from formatter.readers.tabular import TabularSource
 from formatter.readers.text import TextFileSource, TextSource, is_text
-from formatter.readers.ts import TsSource
+from formatter.readers.ts import TsSource, find_ts
 from formatter.readers.video import VideoSource
 from formatter.source import Options, Source, subset_code
 from formatter.tables import NotNumbersError, Table, find_table, is_table, read_table
@@ -34,7 +35,7 @@ TABLES: dict[str, type[RowSource]] = {
 }
 SINGLE: tuple[tuple[Callable[[Path], bool], Callable[[Path, Options], Source]], ...] = (
     (is_arrays, ArraySource),
-    (lambda path: path.suffix.lower() == ".ts", TsSource),
+    (lambda path: find_ts(path) is not None, TsSource),
     (is_libsvm, LibsvmSource),
 )
 
@@ -118,12 +119,13 @@ def _open_folder(source: Path, options: Options) -> Source | None:
     for files in FILES:
         if files.kind == options.kind or (options.kind is None and suffix in files.suffixes):
             return files(index_folder(source, options, files.suffixes), options)
-    if find_listing(source) is not None:
+    listing = find_listing(source)
+    if listing is not None:
         raise UsageError(
             "source-unknown",
             f"The first file listed is of no known kind: {suffix or 'it has no suffix'}.",
             hint="Known are images, audio, video and .txt files.",
-            file=f"{source.name}/labels.csv",
+            file=relative_name(listing),
         )
     return BundleSource(source, options) if is_bundle(source) else None
 

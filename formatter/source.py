@@ -25,6 +25,7 @@ class Options:
     """How to read a source and what to make of it; each is an option of ``autodl format``."""
 
     label: tuple[str, ...] = ()  #: label column, or several 0/1 columns
+    separator: str | None = None  #: between several labels in one cell; None: as the kind has it
     group: str | None = None  #: column whose equal values must not be split apart
     test: float = 0.2  #: share of the test subset where the source has none
     test_part: Path | None = None  #: the test subset, when it lies elsewhere

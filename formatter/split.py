@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterator
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,14 +13,16 @@ from formatter.source import SUBSETS, Index
 
 Numbers = NDArray[np.int32]
 TRAIN, TEST = SUBSETS.index("train"), SUBSETS.index("test")
+ENOUGH = 3  # units of a label, of which one can be spared for test
 BLOCK = 1 << 20  # marks computed at a time
 
 
 def split(index: Index, test: float, seed: int) -> NDArray[np.int8]:
     """The subset of every row: a share ``test`` of each class is for test, the rest for train.
 
-    A source that is already split stays as it is. Rows of one group stay together, and a label that
-    only one row or group has is kept for training. The same rows and seed give the same split.
+    A source that is already split stays as it is. Rows of one group stay together; a label that
+    only one row or group has is kept for training, one that three have is in both parts. The same
+    rows and seed give the same split.
 
     Raises UsageError (``split-share-invalid``, ``split-too-small``).
     """
@@ -76,7 +79,22 @@ def _choose(index: Index, labels: Numbers, test: float, seed: int) -> Numbers:
         block = ordered[start : start + BLOCK]
         marks = np.floor((np.arange(start, start + len(block) + 1) + 0.5) * test)
         chosen.append(block[np.diff(marks) > 0])
-    return np.concatenate(chosen)
+    of_test = np.concatenate(chosen)
+    tested = {n for at in np.unique(labels[of_test]).tolist() for n in index.label_sets[at]}
+    more = list(_untested(index, labels, ordered, of_name, tested))
+    return np.append(of_test, np.array(more, np.int32))
+
+
+def _untested(
+    index: Index, labels: Numbers, ordered: Numbers, of_name: Counter[str], tested: set[str]
+) -> Iterator[np.int32]:
+    """A unit of each label that several have and none of those chosen so far."""
+    sets, first = np.unique(labels[ordered], return_index=True)
+    for at, place in zip(sets.tolist(), first.tolist(), strict=True):
+        names = index.label_sets[at]
+        if any(of_name[name] >= ENOUGH and name not in tested for name in names):
+            tested.update(names)
+            yield ordered[place]
 
 
 def _common_labels(unit: NDArray[np.intp], labels: Numbers) -> Numbers:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -191,8 +192,13 @@ def _json_part(path: Path, subset: Subset | None) -> Part:
     """JSON lines: a column is text where one of its values is."""
 
     def frames() -> Iterator[pl.DataFrame]:
+        line = 1
         for chunk in line_chunks(path):
-            frame = pl.read_ndjson(chunk, infer_schema_length=None)
+            try:
+                frame = pl.read_ndjson(chunk, infer_schema_length=None)
+            except pl.exceptions.PolarsError as error:
+                raise _find_bad_json(chunk, line, path) or error from error
+            line += chunk.count(b"\n")
             lacking = [pl.lit(None).alias(name) for name in schema if name not in frame.columns]
             yield frame.with_columns(lacking)
 
@@ -204,6 +210,24 @@ def _json_part(path: Path, subset: Subset | None) -> Part:
     if not schema:
         raise ValueError("it holds no rows")
     return typed_part(path, subset, schema, frames)
+
+
+def _find_bad_json(chunk: bytes, line: int, path: Path) -> BundleError | None:
+    """The first line of ``chunk``, which begins with ``line``, that is no JSON object."""
+    for number, text in enumerate(chunk.split(b"\n"), line):
+        try:
+            sound = not text.strip() or isinstance(json.loads(text), dict)
+        except (ValueError, RecursionError):
+            sound = False
+        if not sound:
+            return BundleError(
+                "table-unreadable",
+                "The line is not a JSON object.",
+                hint='Each line is one row, such as {"text": "good", "label": "yes"}.',
+                file=path.name,
+                line=number,
+            )
+    return None
 
 
 def _csv_part(file: CsvFile, subset: Subset | None) -> Part:

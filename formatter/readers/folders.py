@@ -40,7 +40,7 @@ def index_folder(source: Path, options: Options, suffixes: frozenset[str]) -> Fi
     for subset, folder in _parts(source, options.test_part):
         listing = find_listing(folder)
         if listing is not None:
-            _add_listed(files, folder, listing, subset)
+            _add_listed(files, folder, listing, subset, options.separator)
         else:
             _add_classes(files, folder, suffixes, subset)
     unlabelled = options.unlabelled or source / "unlabelled"
@@ -68,9 +68,11 @@ def first_suffix(source: Path) -> str | None:
     return None
 
 
-def _add_listed(files: FileIndex, folder: Path, listing: Path, subset: Subset | None) -> None:
+def _add_listed(
+    files: FileIndex, folder: Path, listing: Path, subset: Subset | None, separator: str | None
+) -> None:
     seen: set[str] = set()
-    for listed in read_listing(listing):
+    for listed in read_listing(listing, separator):
         place = _locate(folder, listed.name, listing, listed.line, seen)
         files.add_file(place, listed.name, listed.labels, subset or listed.subset)
 

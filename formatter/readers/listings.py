@@ -3,11 +3,13 @@
 - ``labels.csv``: columns ``FileName,Labels`` (one space between several labels), or the original
   formatter's ``LabelConfidencePairs``; an optional ``subset`` column with train and test;
 - ``_classes.csv`` of Roboflow: a file name, then a column of 0 and 1 per class;
-- COCO: a JSON file of ``images``, ``annotations`` and ``categories``.
+- COCO: a JSON file of ``images``, ``annotations`` and ``categories`` beside the files or in
+  ``annotations/``; or several, one a split, which their names tell.
 """
 
 from __future__ import annotations
 
+import itertools
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,6 +20,7 @@ from formatter.csvs import find_column, read_csv_rows
 from formatter.source import Subset
 
 CLASSES_NAME = "_classes.csv"
+ANNOTATIONS = "annotations"
 
 
 class Listed(NamedTuple):
@@ -30,25 +33,32 @@ class Listed(NamedTuple):
 
 
 def find_listing(folder: Path) -> Path | None:
-    """The file that lists the folder's files, or None."""
-    tables = sorted(folder.glob("*labels.csv")) or sorted(folder.glob(CLASSES_NAME))
-    if tables:
-        return tables[0]
+    """The file that lists the folder's files, or the folder of several; None without one."""
+    for pattern in ("labels.csv", "*labels*.csv", CLASSES_NAME):
+        tables = sorted(folder.glob(pattern))
+        if tables:
+            return tables[0]
+    annotations = folder / ANNOTATIONS
+    if any(map(_is_coco, annotations.glob("*.json"))):
+        return annotations
     return next((p for p in sorted(folder.glob("*.json")) if _is_coco(p)), None)
 
 
-def read_listing(path: Path) -> Iterator[Listed]:
-    """Every file listed there.
+def read_listing(path: Path, separator: str | None = None) -> Iterator[Listed]:
+    """Every file listed there; ``separator`` is what stands between its labels, blanks if None.
 
     Raises BundleError: ``labels-columns-missing``, ``labels-row-short``,
     ``coco-malformed``, and those of ``read_csv_rows``.
     """
     if path.suffix == ".json":
-        return _read_coco(path)
-    return _read_classes(path) if path.name == CLASSES_NAME else _read_labels(path)
+        return _read_coco(path, None)
+    if path.name == ANNOTATIONS:
+        parts = _split_coco([p for p in sorted(path.glob("*.json")) if _is_coco(p)])
+        return itertools.chain.from_iterable(_read_coco(p, subset) for p, subset in parts)
+    return _read_classes(path) if path.name == CLASSES_NAME else _read_labels(path, separator)
 
 
-def _read_labels(path: Path) -> Iterator[Listed]:
+def _read_labels(path: Path, separator: str | None) -> Iterator[Listed]:
     lines = read_csv_rows(path)
     _, header = next(lines)
     names = find_column(header, ("filename",))
@@ -68,13 +78,19 @@ def _read_labels(path: Path) -> Iterator[Listed]:
     for line, cells in lines:
         if len(cells) < len(header):
             raise _short(path, line, cells, header)
-        words = cells[column].split()
+        words = split_labels(cells[column], separator if labels is not None else None)
         if labels is None:
             words = words[::2]  # label numbers and confidences in turn
         given = tuple(known.get(word, word) for word in words)
         subset = cells[subsets].strip().lower() if subsets is not None else ""
         kept: Subset | None = "train" if subset == "train" else "test" if subset == "test" else None
         yield Listed(cells[names], given, kept, line)
+
+
+def split_labels(cell: str, separator: str | None) -> list[str]:
+    """The labels in a cell; ``separator`` None: between blanks."""
+    parts = cell.split(separator)
+    return [part.strip() for part in parts if part.strip()]
 
 
 def _read_label_names(folder: Path) -> dict[str, str]:
@@ -97,7 +113,16 @@ def _read_classes(path: Path) -> Iterator[Listed]:
         yield Listed(cells[0], given, None, line)
 
 
-def _read_coco(path: Path) -> Iterator[Listed]:
+def _split_coco(paths: list[Path]) -> list[tuple[Path, Subset | None]]:
+    """The subset that each file's name tells; the validation part is the test part if none is."""
+    words = [next((w for w in ("train", "test", "val") if w in p.stem.lower()), "") for p in paths]
+    of_test = "test" if "test" in words else "val"
+    if "train" not in words or of_test not in words:
+        return [(path, None) for path in paths]
+    return [(p, "test" if w == of_test else "train") for p, w in zip(paths, words, strict=True)]
+
+
+def _read_coco(path: Path, subset: Subset | None) -> Iterator[Listed]:
     try:
         coco = json.loads(path.read_bytes())
         names = {int(c["id"]): str(c["name"]) for c in coco["categories"]}
@@ -113,8 +138,20 @@ def _read_coco(path: Path) -> Iterator[Listed]:
             " (image_id, category_id).",
             file=_name(path),
         ) from error
+    prefix = _find_images(path, files[0][0]) if files else ""
     for file, number in files:
-        yield Listed(file, tuple(labels[number]), None, None)
+        yield Listed(prefix + file, tuple(labels[number]), subset, None)
+
+
+def _find_images(path: Path, file: str) -> str:
+    """Where the files named in ``path`` lie, as seen from the source's folder."""
+    root = path.parent.parent if path.parent.name == ANNOTATIONS else path.parent
+    split = path.stem.rpartition("_")[2]  # instances_train2017 annotates train2017/
+    places = ("", "images/", f"{split}/", f"images/{split}/")
+    try:
+        return next((place for place in places if (root / place / file).is_file()), "")
+    except OSError:  # a name that no file can have
+        return ""
 
 
 def _is_coco(path: Path) -> bool:

@@ -18,6 +18,7 @@ from autodl.records import Example
 from formatter.csvs import LINE
 from formatter.parallel import ahead
 from formatter.readers.files import sort_labels
+from formatter.readers.listings import split_labels
 from formatter.source import SUBSETS, Index, Options, Shape
 from formatter.tables import LABEL_NAMES, SUBSET, Table
 
@@ -57,6 +58,7 @@ class RowSource(ABC):
         self.options = options
         self.file = table.file
         self._labels = find_labels(table, options)
+        self._splits = self.splits_labels or options.separator is not None
         group = _find_group(table.header, options.group)
         self.columns = [c for c in table.header if c not in self._labels and c != group]
         if not self.columns:
@@ -114,11 +116,12 @@ class RowSource(ABC):
     def _require_labels(self, frame: pl.DataFrame) -> None:
         for label in self._labels:
             missing = frame.filter(pl.col(label).is_null())
-            if len(missing) and not self.splits_labels:
+            if len(missing) and not self._splits:
                 raise BundleError(
                     "table-label-missing",
                     f"The column {label} is empty.",
-                    hint="Give the label, or move the row to the unlabelled part (--unlabelled).",
+                    hint="Give the label, or move the row to the unlabelled part (--unlabelled);"
+                    " if cells hold several labels or none, say what separates them (--separator).",
                     file=self.file,
                     line=missing[LINE][0],
                 )
@@ -145,7 +148,9 @@ class RowSource(ABC):
     def _names(self, written: str) -> tuple[str, ...]:
         if self._many:
             return tuple(n for n, cell in zip(self._labels, written, strict=True) if cell == "1")
-        return tuple(written.split()) if self.splits_labels else (written,)
+        if not self._splits:
+            return (written,)
+        return tuple(dict.fromkeys(split_labels(written, self.options.separator)))
 
 
 def find_labels(table: Table, options: Options) -> list[str]:

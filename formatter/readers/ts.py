@@ -1,7 +1,8 @@
 """Series in the ``.ts`` form of the UEA and UCR archives.
 
 After a header of ``@`` lines each line is one series: its channels separated by colons, the values
-of a channel by commas, the class at the end. ``NAME_TRAIN.ts`` finds ``NAME_TEST.ts`` beside it.
+of a channel by commas, the class at the end. ``NAME_TRAIN.ts`` finds ``NAME_TEST.ts`` beside it;
+the folder of both will do, too.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ class TsSource:
     def __init__(self, source: Path, options: Options) -> None:
         self._values: list[NDArray[np.float32]] = []  # (steps, channels) each
         index = IndexBuilder()
-        for subset, path in _parts(source, options.test_part):
+        for subset, path in _parts(find_ts(source) or source, options.test_part):
             self._add(path, subset, index)
         if options.unlabelled is not None and options.unlabelled.is_file():
             self._add(options.unlabelled, "unlabelled", index)
@@ -80,6 +81,15 @@ class TsSource:
                 names = (label.strip(),) if subset != "unlabelled" else ()
                 index.add(str(count), names, subset)
                 count += 1
+
+
+def find_ts(source: Path) -> Path | None:
+    """The file to read: ``source`` itself, or in a folder the one file, or the one to train on."""
+    if source.is_file():
+        return source if source.suffix.lower() == ".ts" else None
+    found = [p for p in source.iterdir() if p.suffix.lower() == ".ts"] if source.is_dir() else []
+    train = [p for p in found if "_TRAIN" in p.name]
+    return train[0] if len(train) == 1 else found[0] if len(found) == 1 else None
 
 
 def _parts(source: Path, test: Path | None) -> Iterator[tuple[Subset | None, Path]]:

@@ -198,3 +198,13 @@ def test_a_long_table_that_contradicts_itself_is_refused(
     with pytest.raises(AutoDLError) as caught:
         convert(source, None)
     assert caught.value.code == code
+
+
+def test_cells_of_a_table_may_hold_several_labels_or_none(tmp_path: Path) -> None:
+    rows = [f"{n},{('red|round', 'round', '', 'red | round')[n % 4]}" for n in range(16)]
+    (tmp_path / "t.csv").write_text("\n".join(["a,label", *rows]))
+    with pytest.raises(AutoDLError, match="--separator"):
+        convert(tmp_path / "t.csv", None)
+    summary = convert(tmp_path / "t.csv", None, Options(separator="|"))
+    assert summary.labels == {"red": 8, "round": 12}
+    assert summary.multi_label

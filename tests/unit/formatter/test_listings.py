@@ -7,6 +7,7 @@ import pytest
 
 from autodl.errors import BundleError
 from formatter.convert import convert
+from formatter.source import Options
 
 from .conftest import write_images
 
@@ -60,3 +61,42 @@ def test_the_original_formatters_folder_keeps_its_subset_and_names(tmp_path: Pat
     summary = convert(tmp_path / "o", None)
     assert (summary.split, summary.counts) == ("kept", {"train": 8, "test": 4})
     assert summary.labels == {"left": 6, "right": 6}
+
+
+def test_coco_files_of_each_split_keep_it(tmp_path: Path) -> None:
+    write_images(tmp_path / "c/train2017", NAMES[:8])
+    write_images(tmp_path / "c/val2017", NAMES[8:])
+    content = json.loads(coco())
+    (tmp_path / "c/annotations").mkdir()
+    for split, numbers in (("train", range(8)), ("val", range(8, 12))):
+        part = {
+            "images": [content["images"][n] for n in numbers],
+            "annotations": [content["annotations"][n] for n in numbers],
+        }
+        path = tmp_path / f"c/annotations/instances_{split}2017.json"
+        path.write_text(json.dumps(content | part))
+    summary = convert(tmp_path / "c", None)
+    assert (summary.split, summary.counts) == ("kept", {"train": 8, "test": 4})
+    assert summary.labels == {"cat": 6, "dog": 6}
+
+
+def test_coco_annotations_may_lie_beside_a_folder_of_images(tmp_path: Path) -> None:
+    write_images(tmp_path / "c/images", NAMES)
+    (tmp_path / "c/annotations").mkdir()
+    (tmp_path / "c/annotations/instances.json").write_text(coco())
+    (tmp_path / "c/annotations/captions.json").write_text('{"info": {}}')
+    assert convert(tmp_path / "c", None).labels == {"cat": 6, "dog": 6}
+    images = [{"id": n, "file_name": "x" * 5000 + ".png"} for n in range(12)]
+    (tmp_path / "c/annotations/instances.json").write_text(coco(images=images))
+    with pytest.raises(BundleError) as caught:
+        convert(tmp_path / "c", Path(tmp_path / "never"))
+    assert caught.value.code == "source-file-missing"
+
+
+def test_several_labels_may_be_separated_by_anything(tmp_path: Path) -> None:
+    write_images(tmp_path / "o", NAMES)
+    rows = [f"{name},{('big cat; dog', 'dog', '')[n % 3]}" for n, name in enumerate(NAMES)]
+    (tmp_path / "o/labels_of_all.csv").write_text("\n".join(["FileName,Labels", *rows]))
+    summary = convert(tmp_path / "o", None, Options(separator=";"))
+    assert summary.labels == {"big cat": 4, "dog": 8}
+    assert summary.multi_label

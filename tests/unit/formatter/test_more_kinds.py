@@ -66,6 +66,7 @@ def test_a_pair_of_ts_files_keeps_its_split(tmp_path: Path) -> None:
         lines = [f"{n},1,?:2,3,4:{'ab'[n % 2]}" for n in range(count)]
         (tmp_path / f"X_{part}.ts").write_text(header + "\n".join(lines) + "\n")
     summary = convert(tmp_path / "X_TRAIN.ts", tmp_path / "out")
+    assert convert(tmp_path, None).counts == summary.counts  # the folder of both
     assert (summary.split, summary.counts) == ("kept", {"train": 12, "test": 6})
     example, _ = train(tmp_path / "out")[0]
     assert example.shape == (3, 1, 2, 1)

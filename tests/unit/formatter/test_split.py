@@ -62,3 +62,11 @@ def test_too_few_examples_are_refused() -> None:
 def test_an_impossible_share_is_refused(share: float) -> None:
     with pytest.raises(UsageError, match="between 0 and 1"):
         split(index_of([("x", None)] * 10), share, 0)
+
+
+def test_a_rare_label_is_tested_too_where_three_have_it() -> None:
+    index = index_of((label, None) for label in ["x"] * 40 + ["y"] * 3 + ["z"] * 2)
+    for seed in range(20):
+        chosen = split(index, 0.1, seed) == TEST
+        assert chosen[40:43].sum() == 1
+        assert chosen[43:].sum() <= 1
