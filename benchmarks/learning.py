@@ -51,6 +51,8 @@ def learn(bundle_root: Path, model_module: ModuleType, budget: float) -> dict[st
         model.train(train, remaining_time_budget=left)
         left = budget - (time.process_time() - start)
         scores = model.test(test, remaining_time_budget=left)
+        if scores is None:  # there is nothing to add
+            break
         points.append((time.process_time() - start, nauc(truth, scores)))
     seconds, naucs = zip(*points, strict=True)
     ended = time.process_time() - start
