@@ -12,7 +12,7 @@ from typing import Annotated
 import typer
 
 from autodl.errors import AutoDLError
-from cli import data, doctor, login, predict, remote, run, serve, submit
+from cli import admin, data, doctor, login, predict, remote, run, serve, submit
 from cli import format as formatting
 
 # By the name of an error's class, nearest first, so that no error's module need be loaded to ask.
@@ -62,7 +62,7 @@ def _options(
     return
 
 
-for module in (formatting, data, run, predict, serve, login, submit, remote, doctor):
+for module in (formatting, data, run, predict, serve, login, submit, remote, doctor, admin):
     module.register(app)
 
 

@@ -42,19 +42,19 @@ def serve(
 
     Without an option, AUTODL_HOST, AUTODL_PORT and AUTODL_DATA count.
     """
-    settings = _read_settings(host=host, port=port, data=data)
-    _check_folder(settings.data)
+    settings = read_settings(host=host, port=port, data=data)
+    check_folder(settings.data)
     with _listen(settings.host, settings.port) as listener:
         from service import log
         from service.app import TOKEN_FILE, create_app, prepare
-        from service.executors.local import LocalExecutor
+        from service.executors import open_executor
         from service.notifications.delivery import delivering
         from service.reconciler import reconciling
 
         log.configure(settings.log_format)
         token_file = settings.data / TOKEN_FILE
         is_first = not token_file.exists()
-        app = create_app(settings, LocalExecutor(settings))
+        app = create_app(settings, open_executor(settings))
         context = app.state.context
         token = prepare(context)
         address = _address(settings.host, listener.getsockname()[1])
@@ -72,7 +72,8 @@ def serve(
             )
 
 
-def _read_settings(**options: Any) -> Settings:
+def read_settings(**options: Any) -> Settings:
+    """The settings: options that are given, else the environment's; ``setting-invalid``."""
     from pydantic import ValidationError
 
     from service.settings import Settings
@@ -89,7 +90,7 @@ def _read_settings(**options: Any) -> Settings:
         ) from error
 
 
-def _check_folder(data: Path) -> None:
+def check_folder(data: Path) -> None:
     """Whether everything can be kept there; it is made if it does not exist."""
     try:
         data.mkdir(mode=0o700, parents=True, exist_ok=True)  # users' data lie there

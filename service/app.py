@@ -25,9 +25,10 @@ from service.db import Database, migrate
 from service.envelope import Envelope
 from service.executors.base import Executor
 from service.notifications import endpoints as webhook_endpoints
+from service.runs import endpoints as runs
 from service.settings import Settings
 from service.storage import open_storage
-from service.submissions import endpoints, share_endpoints
+from service.submissions import endpoints, queue_endpoints, share_endpoints
 from service.submissions.schemas import ProblemView
 from service.uploads import endpoints as uploads
 from service.uploads.signing import PartSigner
@@ -76,6 +77,8 @@ def create_app(settings: Settings, executor: Executor) -> FastAPI:
     app.include_router(endpoints.router)
     app.include_router(share_endpoints.router)
     app.include_router(uploads.router)
+    app.include_router(runs.router)
+    app.include_router(queue_endpoints.router)
     app.include_router(account_endpoints.router)
     app.include_router(admin_endpoints.router)
     app.include_router(webhook_endpoints.router)

@@ -1,7 +1,4 @@
-"""What administrators do to accounts; each deed is written to the audit log with it.
-
-``actor`` is an account's id, or ``cli`` for whoever may read the data directory.
-"""
+"""What administrators do to accounts; each deed is written to the audit log with it."""
 
 from __future__ import annotations
 
@@ -12,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy.orm.attributes import flag_modified
 
 from autodl.errors import UsageError
-from service.accounts import repository, tokens
+from service.accounts import audit, repository, tokens
 from service.accounts.limits import Limits
 from service.accounts.passwords import check_strength, hash_password
 from service.accounts.service import check_identifier
@@ -43,7 +40,7 @@ def create_account(
         account.verified_at = utc_now() if email else None
         session.add(account)
         session.flush()
-        repository.record(session, actor, "account.created", account.id, role=role.value)
+        audit.record(session, actor, "account.created", account.id, role=role.value)
         return account
 
 
@@ -84,7 +81,7 @@ def change_account(
         )
     after = _describe(account)
     changed = {key: [before[key], after[key]] for key in after if before[key] != after[key]}
-    repository.record(session, actor, "account.changed", account_id, **changed)
+    audit.record(session, actor, "account.changed", account_id, **changed)
     return account
 
 
@@ -115,5 +112,5 @@ def create_invitation(
     )
     session.add(invitation)
     session.flush()
-    repository.record(session, actor, "invitation.created", invitation.id, role=role.value)
+    audit.record(session, actor, "invitation.created", invitation.id, role=role.value)
     return invitation, secret

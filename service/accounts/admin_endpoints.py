@@ -6,7 +6,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Depends, Query
 
-from service.accounts import admin, quotas, repository
+from service.accounts import admin, audit, quotas, repository
 from service.accounts.limits import Limits
 from service.accounts.schemas import (
     AdminAccountChange,
@@ -96,7 +96,7 @@ def read_audit(
 ) -> AuditPage:
     """What administrators did, newest first."""
     with context.database.read() as session:
-        found = repository.list_audit(session, limit=limit + 1, before=cursor)
+        found = audit.list_audit(session, limit=limit + 1, before=cursor)
     following = str(found[limit - 1].id) if len(found) > limit else None
     return AuditPage(
         items=[AuditView.model_validate(entry) for entry in found[:limit]], next_cursor=following

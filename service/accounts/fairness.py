@@ -16,7 +16,7 @@ from __future__ import annotations
 import heapq
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from sqlalchemy import func, select
@@ -102,12 +102,24 @@ def read_shares(session: Session, account_ids: Collection[str]) -> dict[str, Sha
 
 def join(session: Session, account_id: str) -> None:
     """The account is about to submit; if nothing of its is unfinished, it starts at the clock."""
+    session.get_one(Account, account_id).fair_tag = _find_tag(session, account_id)
+
+
+def preview(session: Session, account_id: str) -> Share:
+    """The place that the account would have, were it to submit now."""
+    account = session.get_one(Account, account_id)
+    share = read_shares(session, [account_id])[account_id]
+    begin = _find_tag(session, account_id) - account.fair_tag
+    return replace(share, tag=share.tag + begin)
+
+
+def _find_tag(session: Session, account_id: str) -> float:
     competing = select(Submission.id).where(
         Submission.account_id == account_id, Submission.state.in_(COMPETING)
     )
-    if session.scalar(competing.limit(1)) is None:
-        account = session.get_one(Account, account_id)
-        account.fair_tag = max(account.fair_tag, _read_clock(session))
+    own = session.get_one(Account, account_id).fair_tag
+    is_idle = session.scalar(competing.limit(1)) is None
+    return max(own, _read_clock(session)) if is_idle else own
 
 
 def charge(session: Session, account_id: str, seconds: float) -> None:

@@ -1,16 +1,15 @@
-"""All SQL of accounts, invitations and the audit log. The caller owns the transaction."""
+"""All SQL of accounts and invitations. The caller owns the transaction."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from autodl.errors import UsageError
 from service.accounts.tokens import LOCAL_ACCOUNT, hash_secret
-from service.models import Account, AuditEntry, Invitation, Role, utc_now
+from service.models import Account, Invitation, Role, utc_now
 
 
 def get_account(session: Session, account_id: str) -> Account:
@@ -59,14 +58,3 @@ def find_invitation(session: Session, secret: str) -> Invitation | None:
     row = session.scalar(select(Invitation).where(Invitation.hash == hash_secret(secret)))
     usable = row is not None and row.used_at is None and row.expires_at > utc_now()
     return row if usable else None
-
-
-def record(session: Session, actor: str, action: str, target: str | None, **detail: Any) -> None:
-    """Append to the audit log what an administrator does; in the same transaction."""
-    session.add(AuditEntry(actor=actor, action=action, target=target, detail=detail))
-
-
-def list_audit(session: Session, *, limit: int, before: int | None = None) -> Sequence[AuditEntry]:
-    """The audit log, newest first."""
-    query = select(AuditEntry).order_by(AuditEntry.id.desc()).limit(limit)
-    return session.scalars(query if before is None else query.where(AuditEntry.id < before)).all()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import smtplib
 import ssl
 from email.message import EmailMessage
+from email.policy import SMTP as SMTP_POLICY
 from email.utils import format_datetime, make_msgid
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
 SMTP_SECONDS = 20.0
 FOLDER = "mails"
+POLICY = SMTP_POLICY.clone(max_line_length=200)  # so that links stay whole in ASCII
 
 log = get_logger()
 templates = Environment(
@@ -37,7 +39,7 @@ def write_mail(settings: Settings, event: str, to: str, **values: Any) -> EmailM
         url=settings.effective_public_url, **values
     )
     subject, _, body = text.partition("\n")
-    message = EmailMessage()
+    message = EmailMessage(POLICY)
     message["From"] = settings.mail_from
     message["To"] = to
     message["Subject"] = subject

@@ -10,6 +10,7 @@ from starlette.testclient import TestClient
 
 from service.app import create_app
 from service.context import Context
+from service.executors.base import Capabilities
 from service.models import Json, Run, RunKind, Submission
 from service.settings import Settings
 from service.submissions import repository, service
@@ -23,6 +24,10 @@ class IdleExecutor:
 
     name = "idle"
     log = b""
+
+    def capabilities(self) -> Capabilities:
+        slots = {RunKind.CHECK: 1, RunKind.SOLVE: 1}
+        return Capabilities(slots=slots, isolation="none", gpus=0, enforced=frozenset())
 
     def logs(self, run_id: str, tail_bytes: int) -> bytes:
         return self.log[-tail_bytes:]

@@ -1,0 +1,172 @@
+"""``autodl admin``: the accounts of a service, for whoever may read its data directory."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from autodl.errors import UsageError
+
+if TYPE_CHECKING:
+    from service.accounts.schemas import AdminAccountView
+    from service.db import Database
+    from service.settings import Settings
+
+Data = Annotated[Path | None, typer.Option("--data", help="The service's data directory.")]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+Name = Annotated[str, typer.Argument(help="The account's name, e-mail address or id.")]
+UNLIMITED = "none"
+
+app = typer.Typer(
+    help="Manage the accounts of this machine's service.",
+    no_args_is_help=True,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def register(parent: typer.Typer) -> None:
+    """Add the verbs."""
+    parent.add_typer(app, name="admin")
+
+
+@app.command()
+def create(
+    name: Annotated[str, typer.Argument(help="An e-mail address or a pseudonym.")],
+    is_admin: Annotated[bool, typer.Option("--admin", help="Make an administrator.")] = False,
+    data: Data = None,
+    as_json: Json = False,
+) -> None:
+    """Make an account; the password is asked for, or read from standard input."""
+    from service.accounts import admin
+    from service.models import Role
+
+    password = _read_password()
+    with _open(data) as (_, database):
+        role = Role.ADMIN if is_admin else Role.MEMBER
+        account = admin.create_account(database, admin.CLI, name, password, role)
+    if as_json:
+        typer.echo(json.dumps({"id": account.id, "name": account.name, "role": role.value}))
+    else:
+        typer.echo(f"{account.name} can sign in now{', and is an administrator' * is_admin}.")
+
+
+@app.command("list")
+def list_accounts(data: Data = None, as_json: Json = False) -> None:
+    """Show every account, oldest first."""
+    from service.accounts import repository
+    from service.accounts.schemas import describe_for_admin
+
+    views: list[AdminAccountView] = []
+    with _open(data) as (_, database), database.read() as session:
+        while page := repository.list_accounts(
+            session, limit=500, after=views[-1].id if views else ""
+        ):
+            views += [describe_for_admin(account) for account in page]
+    if as_json:
+        typer.echo(json.dumps([v.model_dump(mode="json", exclude={"quota"}) for v in views]))
+        return
+    for view in views:
+        state = "disabled" if view.disabled_at else view.role.value
+        own = "  ".join(f"{k}={_say(v)}" for k, v in sorted(view.limits.items()))
+        typer.echo(f"{view.id}  {state:8}  {view.name}  {own}".rstrip())
+
+
+@app.command()
+def set_quota(
+    name: Name,
+    submissions: Annotated[str | None, typer.Option(help="A day; `none` is no limit.")] = None,
+    compute_minutes: Annotated[str | None, typer.Option(help="A day; or `none`.")] = None,
+    stored_bytes: Annotated[str | None, typer.Option(help="In all; or `none`.")] = None,
+    parallel_runs: Annotated[str | None, typer.Option(help="At once; or `none`.")] = None,
+    weight: Annotated[float | None, typer.Option(min=0.001, help="Share of the slots.")] = None,
+    reset: Annotated[bool, typer.Option("--reset", help="The operator's first.")] = False,
+    data: Data = None,
+) -> None:
+    """Give an account limits of its own; what is not named stays as it is."""
+    given = {
+        "submissions_per_day": submissions,
+        "compute_minutes_per_day": compute_minutes,
+        "stored_bytes": stored_bytes,
+        "parallel_runs": parallel_runs,
+    }
+    change = {key: _parse(key, value) for key, value in given.items() if value is not None}
+    if not change and weight is None and not reset:
+        raise UsageError("limit-invalid", "Nothing is to be changed.", hint="See --help.")
+
+    def update(before: dict[str, Any]) -> dict[str, Any]:
+        return {"limits": ({} if reset else before) | change, "weight": weight}
+
+    _change(data, name, update)
+
+
+@app.command()
+def disable(
+    name: Name,
+    undo: Annotated[bool, typer.Option("--undo", help="Enable it again.")] = False,
+    data: Data = None,
+) -> None:
+    """Let an account do nothing any more; what it submitted stays."""
+    _change(data, name, lambda _: {"disabled": not undo})
+
+
+def _change(data: Path | None, name: str, update: Any) -> None:
+    from service.accounts import admin, repository
+    from service.accounts.service import normalize_identifier
+
+    with _open(data) as (_, database), database.write() as session:
+        account = repository.find_by_identifier(
+            session, normalize_identifier(name)
+        ) or repository.get_account(session, name)
+        admin.change_account(session, admin.CLI, account.id, **update(account.limits))
+    typer.echo(f"{account.name}: done.")
+
+
+@contextmanager
+def _open(data: Path | None) -> Iterator[tuple[Settings, Database]]:
+    from cli.serve import check_folder, read_settings
+    from service.db import Database, migrate
+
+    settings = read_settings(data=data)
+    check_folder(settings.data)
+    database = Database(settings.effective_database_url)
+    migrate(database)
+    try:
+        yield settings, database
+    finally:
+        database.close()
+
+
+def _read_password() -> str:
+    if not sys.stdin.isatty():
+        return sys.stdin.readline().rstrip("\n")
+    password: str = typer.prompt("Password", hide_input=True, confirmation_prompt=True, err=True)
+    return password
+
+
+def _parse(key: str, value: str) -> float | None:
+    from pydantic import ValidationError
+
+    from service.accounts.limits import Limits
+
+    if value == UNLIMITED:
+        return None
+    try:
+        limits = Limits.model_validate({key: value})
+    except ValidationError as error:
+        raise UsageError(
+            "limit-invalid",
+            f"{value!r} is not a limit: {error.errors()[0]['msg']}.",
+            hint=f"Give a number, or `{UNLIMITED}`.",
+        ) from error
+    parsed: float = getattr(limits, key)
+    return parsed
+
+
+def _say(value: float | None) -> str:
+    return UNLIMITED if value is None else f"{value:g}"
