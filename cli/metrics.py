@@ -18,15 +18,12 @@ SHOWN_PAIRS = 5
 
 
 def print_metrics(metrics: dict[str, Any], console: Console) -> None:
-    """Print what ``metrics.json`` holds."""
+    """Print what ``metrics.json`` holds, and the ``alc`` of the run."""
     for name, key in (("ALC", "alc"), ("NAUC", "nauc"), ("accuracy", "accuracy")):
-        interval = metrics[f"{key}_interval"]
-        value = number(metrics[key]) if key in metrics else ""
-        if interval is not None:
-            span = f"{interval['low']:.4f} to {interval['high']:.4f}"
-            value = f"{value:6}   95 % interval {span}"
-        if value:
-            console.print(f"{name:<9}{value}")
+        line = f"{name:<9}{number(metrics[key])}"
+        if (interval := metrics[f"{key}_interval"]) is not None:
+            line += f"   95 % interval {interval['low']:.4f} to {interval['high']:.4f}"
+        console.print(line)
     _print_classes(metrics["classes"], console)
     names = [c["name"] for c in metrics["classes"]]
     _print_confused(metrics["confusion"] or [], names, console)

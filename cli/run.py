@@ -89,7 +89,10 @@ def run(
         typer.echo(json.dumps(result.to_json(), ensure_ascii=False))
     elif result.curve.points:
         if result.metrics is not None:
-            print_metrics(result.metrics.to_json(), Console(highlight=False, soft_wrap=True))
+            print_metrics(
+                result.metrics.to_json() | {"alc": result.curve.alc},
+                Console(highlight=False, soft_wrap=True),
+            )
         last = result.curve.points[-1]
         typer.echo(f"ALC {last.alc:.4f}  NAUC {last.nauc:.4f}  accuracy {last.accuracy:.4f}")
     raise typer.Exit(EXIT_CODES[result.status])

@@ -265,4 +265,5 @@ class _Carrier:
 
 def headers(token: str) -> dict[str, str]:
     """What every request of ours says."""
-    return {"Authorization": f"Bearer {token}", "Accept": "application/json"}
+    own = {"Accept": "application/json"}
+    return own | {"Authorization": f"Bearer {token}"} if token else own

@@ -27,7 +27,8 @@ from client.errors import (
 
 HEARTBEAT_SECONDS = 45.0  # the service sends a sign of life every 15
 ATTEMPTS = 4  # of a request that may be repeated
-FIRST_PAUSE_SECONDS = 0.25  # doubled each time
+FIRST_PAUSE_SECONDS = 0.25  # doubled each time,
+LONGEST_GROWN_SECONDS = 4.0  # up to this
 LONGEST_PAUSE_SECONDS = 60.0  # a service that asks for more patience is not waited for
 REPEATABLE = {"GET", "HEAD", "PUT", "DELETE"}
 
@@ -66,7 +67,7 @@ class Send:
                 body[name] = value
         request = http.build_request(self.method, self.path, headers=dict(self.headers), **body)
         if self.signed:
-            del request.headers["Authorization"]
+            request.headers.pop("Authorization", None)
         return request
 
 
@@ -160,8 +161,8 @@ def find_pause(answer: httpx2.Response, attempt: int) -> float | None:
 
 
 def growing_pause(attempt: int) -> float:
-    """Doubled at each attempt, and not the same for all who were cut at once."""
-    longest = FIRST_PAUSE_SECONDS * 2.0 ** (attempt - 1)
+    """Longer at each attempt, and not the same for all who were cut at once."""
+    longest = min(FIRST_PAUSE_SECONDS * 2.0 ** (attempt - 1), LONGEST_GROWN_SECONDS)
     return random.uniform(longest / 2, longest)  # noqa: S311 no secret
 
 

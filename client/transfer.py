@@ -36,7 +36,9 @@ from client.records import Submission
 
 WHOLE_BYTES = 8 * 1024 * 1024  # up to here one request is simpler, and its loss no matter
 PARALLEL = 4  # parts on their way at once
-CUTS = 20  # of one part, before we give up
+CUTS = (
+    20  # in a row, before an upload is given up: a minute's patience with a service that restarts
+)
 
 T = TypeVar("T")
 Progress = Callable[[int, int], None]  # bytes sent, bytes in all
@@ -106,7 +108,7 @@ def _upload(bundle: Path, size: int, digest: str, tell: Progress) -> Flow[str | 
         flows = [_send_part(bundle, own, n, view["part_bytes"], counter) for n in missing]
         yield Together(flows, PARALLEL)
         try:
-            yield from ask(Send("POST", f"{own}/complete", harmless=True))
+            yield from ask(Send("POST", f"{own}/complete", harmless=True), CUTS)
         except RefusedError:
             memory.forget()  # the next attempt begins anew
             raise
@@ -141,17 +143,17 @@ def _send_part(
     """One part, as often as it takes: its address is good for one part and for some time."""
     content = yield Work(lambda: _read_part(bundle, (number - 1) * part_bytes, part_bytes))
     wanted = {"parts": [{"number": number, "sha256": hashlib.sha256(content).hexdigest()}]}
+    asked = Send("POST", f"{own}/parts", json=wanted, harmless=True)
     for cut in range(1, CUTS + 1):
-        asked = Send("POST", f"{own}/parts", json=wanted, harmless=True)
-        (part,) = (yield from ask(asked)).json()["parts"]
+        (part,) = (yield from ask(asked, CUTS)).json()["parts"]
         try:
             put = Send("PUT", part["url"], headers=part["headers"], content=content, signed=True)
             yield from ask(put, attempts=1)
         except ServiceError as error:
-            expired = error.code == "part-url-expired" or isinstance(error, TransientError)
-            if cut == CUTS or not expired:
+            passes = error.code == "part-url-expired" or isinstance(error, TransientError)
+            if cut == CUTS or not passes:
                 raise
-            yield Pause(growing_pause(min(cut, ATTEMPTS)))
+            yield Pause(growing_pause(cut))
         else:
             counter.add(len(content))
             return

@@ -162,6 +162,21 @@ def test_an_upload_that_was_broken_off_goes_on_in_another_process(connect, bundl
     assert sum(call.startswith("PUT") for call in uploads.calls) == 11 - len(kept)
 
 
+def test_an_upload_outlives_a_service_that_is_away_for_a_while(connect, bundle, pauses) -> None:
+    uploads = Uploads()
+    away = {"parts": 8, "complete": 8}
+
+    def handle(request: httpx2.Request) -> httpx2.Response:
+        step = request.url.path.rpartition("/")[2]
+        if away.get(step, 0) > 0:
+            away[step] -= 1
+            raise httpx2.ConnectError("refused")
+        return uploads(request)
+
+    assert connect(handle).upload(bundle) == "u1"
+    assert max(pauses) <= 4
+
+
 def test_a_bundle_that_was_changed_meanwhile_is_a_new_upload(connect, bundle) -> None:
     bundle.with_name(".toy.zip.upload").write_text('{"id": "u0", "sha256": "of another"}')
     uploads = Uploads()
