@@ -50,7 +50,7 @@ $(VENV)/.dev: requirements-dev.lock $(VENV)/.run
 	@touch $@
 
 LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header \
-	--no-annotate --no-emit-index-url pyproject.toml --extra service --extra postgresql --extra s3 --extra solution \
+	--no-annotate --no-emit-index-url pyproject.toml --extra service --extra postgresql --extra s3 --extra kubernetes --extra solution \
 	--extra media --extra labels --extra weights --group weights
 lock: | $(BIN)/uv  ## pin the newest packages that pyproject.toml allows
 	$(LOCK) -o requirements.lock

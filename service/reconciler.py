@@ -23,6 +23,7 @@ from service.accounts import quotas
 from service.accounts.limits import Limits
 from service.collector import Collector
 from service.db import Database, migrate
+from service.executors import open_executor
 from service.executors.base import (
     RETRIED,
     End,
@@ -34,7 +35,6 @@ from service.executors.base import (
     SolveSpec,
     StageSpec,
 )
-from service.executors.local import LocalExecutor
 from service.leader import leading
 from service.models import LIVE, Run, RunKind, RunState, Submission, utc_now
 from service.settings import Settings
@@ -43,6 +43,7 @@ from service.submissions import repository, service
 
 LOST_AFTER_ABSENCES = 2
 START_SECONDS = 300.0  # for an executor to accept a run
+BEGIN_SECONDS = 900.0  # from having a place to its first program at work
 REFRESH_SECONDS = 10.0  # between two notes that a run was seen unchanged
 MARGIN_SECONDS = 300.0  # of the backstop, over all clocks of the run itself
 CLEAN_SECONDS = 10.0  # for a run's processes to end by themselves after its outcome is recorded
@@ -181,6 +182,10 @@ class Reconciler:
                 run.deadline = utc_now() + timedelta(seconds=run.spec["backstop_seconds"])
                 service.note_started(session, submission, run)
             service.note_progress(submission, observation.message)
+        elif _is_stuck(observation):
+            service.lose_run(session, submission, run, End.INFRA, observation.message)
+        else:
+            service.note_progress(submission, observation.message)
 
     def _judge_end(
         self, session: Session, submission: Submission, run: Run, observation: Observation
@@ -281,6 +286,16 @@ def _is_overdue(run: Run) -> bool:
     return run.deadline is not None and utc_now() > run.deadline
 
 
+def _is_stuck(observation: Observation) -> bool:
+    """Whether a run has had its place for long and does not begin, as without its image."""
+    since = observation.started_at
+    return (
+        observation.phase is Phase.STARTING
+        and since is not None
+        and utc_now() - since > timedelta(seconds=BEGIN_SECONDS)
+    )
+
+
 def _say_ahead(kind: RunKind, ahead: int) -> str:
     what = "the data to be checked" if kind is RunKind.CHECK else "a free slot"
     are = "submission is" if ahead == 1 else "submissions are"
@@ -313,7 +328,7 @@ def main() -> None:
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
-    Reconciler(settings, database, storage, LocalExecutor(settings)).run(stop)
+    Reconciler(settings, database, storage, open_executor(settings)).run(stop)
 
 
 if __name__ == "__main__":

@@ -47,6 +47,7 @@ class Settings(BaseSettings):
     port: int = Field(default=8000, ge=0, le=65535)
     database_url: str = ""  # empty: SQLite in the data directory
     storage: str = ""  # empty: files in the data directory
+    executor: Literal["local", "kubernetes"] = "local"  # where runs are carried out
     secret: SecretStr | None = None  # None: made once and kept in the data directory
     log_format: str = Field(default="text", pattern="^(text|json)$")
 

@@ -19,14 +19,11 @@ import psutil
 from autodl import confine
 from autodl.errors import PlatformError
 from service.executors.base import Capabilities, End, Observation, Phase, RunKind, RunSpec
+from service.executors.tasks import Places, build_tasks
 from service.settings import Settings, inherited_environment
 from service.worker import supervisor
 from service.worker.program import Task, read_guest_log
-from service.worker.publish import PublishTask
 from service.worker.report import ReportTo
-from service.worker.score import ScoreTask
-from service.worker.solve import SolveTask
-from service.worker.stage import StageTask
 
 START_SECONDS = 30.0  # for a supervisor to write its first status
 MARGIN_SECONDS = 30.0  # over a program's own clock, before its supervisor uses force
@@ -188,64 +185,22 @@ class LocalExecutor:
         }
 
     def _tasks(self, spec: RunSpec, folder: Path, gpu: str | None) -> dict[str, Task]:
-        """What each program is told: ``solve`` neither the labels' place nor the way to report."""
-        kind, solving = spec.kind.value, spec.kind is RunKind.SOLVE
-        bundle = folder / ("public" if solving else "bundle")
+        solving = spec.kind is RunKind.SOLVE
+        places = Places(
+            bundle=folder / ("public" if solving else "bundle"),
+            labels=folder / "labels",
+            output=folder / "output",
+            results=dict.fromkeys(PROGRAMS, folder),
+            solution=self.settings.get_solution(spec.solve.solution) if solving else None,
+        )
         report_to = ReportTo(
             run_id=spec.run_id,
             token=spec.publish.token,
+            prefix=spec.publish.prefix,
             database_url=self.settings.effective_database_url,
             storage=self.settings.effective_storage,
-            prefix=spec.publish.prefix,
         )
-
-        def result(name: str) -> Path:
-            return folder / f"{name}.result.json"
-
-        return {
-            "stage": StageTask(
-                kind=kind,
-                result=result("stage"),
-                url=spec.stage.url,
-                size_bytes=spec.stage.size_bytes,
-                sha256=spec.stage.sha256,
-                bundle=bundle,
-                labels=folder / "labels" if solving else None,
-            ),
-            "solve": SolveTask(
-                kind=kind,
-                result=result("solve"),
-                bundle=bundle,
-                output=folder / "output",
-                solution=self.settings.get_solution(spec.solve.solution) if solving else None,
-                budget_seconds=spec.solve.budget_seconds,
-                construction_seconds=spec.solve.construction_seconds,
-                gpu=gpu,
-            ),
-            "score": ScoreTask(
-                kind=kind,
-                result=result("score"),
-                labels=folder / "labels",
-                output=folder / "output",
-                curve=folder / "curve.json",
-                over=folder / "over",
-                budget_seconds=spec.solve.budget_seconds,
-                report_to=report_to,
-            ),
-            "publish": PublishTask(
-                kind=kind,
-                result=result("publish"),
-                folder=folder,
-                bundle=bundle,
-                labels=folder / "labels",
-                output=folder / "output",
-                solution=self.settings.get_solution(spec.solve.solution) if solving else None,
-                sha256=spec.stage.sha256,
-                curve=folder / "curve.json",
-                budget_seconds=spec.solve.budget_seconds,
-                report_to=report_to,
-            ),
-        }
+        return build_tasks(spec, places, self.settings, report_to, gpu=gpu)
 
 
 def _limits(spec: RunSpec) -> dict[str, float]:

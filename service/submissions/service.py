@@ -312,6 +312,8 @@ def end_with_points(session: Session, submission: Submission, run: Run, error: J
     points = repository.list_points(session, run.id) if run.kind is RunKind.SOLVE else ()
     submission.error = error
     if points:
+        if submission.state is S.QUEUED:  # its whole run came and went between two looks
+            begin_running(session, submission)
         if submission.state is not S.SCORING:
             transition(session, submission, S.SCORING, actor="reconciler", cause=error["message"])
         submission.result = summarize(points, note=error["message"])

@@ -21,7 +21,7 @@ from service.worker.program import (
     read_json,
     run_program,
 )
-from service.worker.report import Reporter, ReportTo
+from service.worker.report import Reporter, ReportTo, open_reporter
 from service.worker.score import read_points
 from service.worker.supervisor import ProgramEnd, read_status
 
@@ -42,7 +42,7 @@ class PublishTask(Task):
 
 def publish(task: PublishTask) -> None:
     """Raises ``PlatformError`` when the run must be repeated, or may no longer write."""
-    reporter = Reporter(task.report_to)
+    reporter = open_reporter(task.report_to)
     error = find_error(task)
     reporter.storage.put(reporter.key("log.txt"), [_read_log(task)])
     if error is not None and error["family"] == "platform":

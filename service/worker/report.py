@@ -1,22 +1,24 @@
 """How a run's own programs report: past the fence, into the database.
 
-The only door from a run to the state. A program far from the database would report over HTTP with
-the same calls; the token and what it opens stay as they are.
+The only door from a run to the state. A program far from the database reports over HTTP with the
+same calls (``remote.py``); the token and what it opens are the same.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from typing import BinaryIO, Protocol
 
 from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy.orm import Session
 
 from autodl.errors import PlatformError
 from service.db import Database
-from service.storage import Storage, open_storage
+from service.storage import StoredObject, open_storage
 from service.submissions import service
 from service.worker.program import Json
+from service.worker.remote import RemoteReporter
 
 PATIENCE_SECONDS = 120.0  # with a database that does not answer
 PAUSE_SECONDS = 0.5
@@ -29,41 +31,79 @@ class ReportTo(BaseModel):
 
     run_id: str
     token: str = Field(repr=False)
-    database_url: str = Field(repr=False)
-    storage: str
     prefix: str
+    api_url: str = ""  #: of the service, for a run that reaches neither database nor store
+    database_url: str = Field(default="", repr=False)
+    storage: str = Field(default="", repr=False)
 
 
-class Reporter:
+class Files(Protocol):
+    """What a run's programs use of ``Storage``; ``service.storage`` says what they raise."""
+
+    def put(self, key: str, chunks: Iterable[bytes] | BinaryIO) -> StoredObject:
+        """Store the bytes."""
+
+    def open(self, key: str) -> BinaryIO:
+        """What was stored before."""
+
+
+class Reporter(Protocol):
     """Reports of one run. Each call may be repeated without harm.
 
     Each raises ``PlatformError``: ``run-superseded`` when the run may no longer write,
-    ``database-unavailable`` when the database stayed away for two minutes.
+    ``database-unavailable`` or ``service-unreachable`` when it could not for two minutes.
     """
 
-    def __init__(self, to: ReportTo) -> None:
-        self.to = to
-        self.storage: Storage = open_storage(to.storage)
-        self._database = Database(to.database_url)
+    to: ReportTo
+    storage: Files
 
     def key(self, path: str) -> str:
         """The storage key of one of the run's artefacts."""
-        return f"{self.to.prefix}/{path}"
 
     def point(self, point: Json) -> None:
         """A prediction was scored."""
-        self._write(lambda s: service.record_point(s, self.to.run_id, self.to.token, point))
 
     def scoring(self) -> None:
         """The solution has stopped."""
-        self._write(lambda s: service.begin_scoring(s, self.to.run_id, self.to.token))
 
     def check_ended(self, report: Json, error: Json | None) -> None:
         """The data were checked; the run has ended."""
-        self._write(lambda s: service.finish_check(s, self.to.run_id, self.to.token, report, error))
 
     def solve_ended(self, result: Json | None, error: Json | None) -> None:
         """The results are stored; the run has ended."""
+
+
+def open_reporter(to: ReportTo) -> Reporter:
+    """The way that is open to this run."""
+    return RemoteReporter(to) if to.api_url else DirectReporter(to)
+
+
+class DirectReporter:
+    """See ``Reporter``."""
+
+    def __init__(self, to: ReportTo) -> None:
+        self.to = to
+        self.storage: Files = open_storage(to.storage)
+        self._database = Database(to.database_url)
+
+    def key(self, path: str) -> str:
+        """See ``Reporter``."""
+        return f"{self.to.prefix}/{path}"
+
+    def point(self, point: Json) -> None:
+        """See ``Reporter``."""
+        self._write(lambda s: service.record_point(s, self.to.run_id, self.to.token, point))
+
+    def scoring(self) -> None:
+        """See ``Reporter``."""
+        self._write(lambda s: service.begin_scoring(s, self.to.run_id, self.to.token))
+
+    def check_ended(self, report: Json, error: Json | None) -> None:
+        """See ``Reporter``."""
+        self._write(lambda s: service.finish_check(s, self.to.run_id, self.to.token, report, error))
+
+    def solve_ended(self, result: Json | None, error: Json | None) -> None:
+        """See ``Reporter``."""
         self._write(
             lambda s: service.finish_solve(
                 s, self.to.run_id, self.to.token, result=result, error=error

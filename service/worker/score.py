@@ -15,7 +15,7 @@ from autodl.predictions import read_labels, read_start
 from autodl.score import LearningCurve, Point, follow
 from autodl.untrusted import open_plain
 from service.worker.program import Json, Task, describe_error, read_json, run_program, write_json
-from service.worker.report import Reporter, ReportTo
+from service.worker.report import Reporter, ReportTo, open_reporter
 
 
 class ScoreTask(Task):
@@ -32,7 +32,7 @@ class ScoreTask(Task):
 def score(task: ScoreTask) -> Json:
     """Follow the ingestion to its end; the value says what was refused last, if anything was."""
     labels = read_labels(find_labels(task.labels))
-    reporter = Reporter(task.report_to)
+    reporter = open_reporter(task.report_to)
     curve = LearningCurve(task.budget_seconds, read_points(task.curve))
     for point in curve.points:
         _report(reporter, point)

@@ -94,12 +94,14 @@ class World:
             session.flush()
             return account.id
 
-    def submit(self, account_id: str | None = None) -> str:
-        stored = self.storage.put("uploads/x/bundle.zip", [b"zip"])
+    def submit(
+        self, account_id: str | None = None, *, content: bytes = b"zip", solution: str = "winner"
+    ) -> str:
+        stored = self.storage.put("uploads/x/bundle.zip", [content])
         bundle = Upload(key=stored.key, size_bytes=stored.size_bytes, sha256=stored.sha256)
         with self.database.write() as session:
             return service.create_submission(
-                session, account_id or self.account_id, service.Request("n", 60.0, "winner"), bundle
+                session, account_id or self.account_id, service.Request("n", 60.0, solution), bundle
             ).id
 
     def cancel(self, submission_id: str) -> None:

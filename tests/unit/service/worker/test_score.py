@@ -7,7 +7,7 @@ from autodl.predictions import write_predictions
 from service.models import RunKind
 from service.submissions import repository, service
 from service.worker import report as reporting
-from service.worker.report import Reporter, ReportTo
+from service.worker.report import DirectReporter, ReportTo, open_reporter
 from service.worker.score import ScoreTask, read_points, score
 
 LABELS = [[1, 0], [0, 1], [1, 0], [0, 1]]
@@ -78,7 +78,7 @@ def test_a_point_that_was_kept_but_not_reported_is_reported_later(
 ) -> None:
     predict(task, LABELS)
     with monkeypatch.context() as patch:
-        patch.setattr(Reporter, "point", lambda *_: 1 / 0)
+        patch.setattr(DirectReporter, "point", lambda *_: 1 / 0)
         with pytest.raises(ZeroDivisionError):
             score(task)
     assert recorded(database, task) == []
@@ -106,7 +106,7 @@ class TestReporter:
 
         monkeypatch.setattr(service, "record_point", fail_at_first)
         point = {"index": 0, "seconds": 1.0, "nauc": 0.5, "accuracy": 0.7, "alc": 0.4}
-        Reporter(task.report_to).point(point)
+        open_reporter(task.report_to).point(point)
         assert recorded(database, task) == [(0, 0.5)]
 
     def test_not_for_ever(self, task, monkeypatch) -> None:
@@ -115,12 +115,12 @@ class TestReporter:
         away = PlatformError("database-unavailable", "Away.")
         monkeypatch.setattr(service, "begin_scoring", lambda *_: (_ for _ in ()).throw(away))
         with pytest.raises(PlatformError, match="Away"):
-            Reporter(task.report_to).scoring()
+            open_reporter(task.report_to).scoring()
 
     def test_the_fence_is_not_tried_again(self, task) -> None:
         other = task.report_to.model_copy(update={"token": "another"})
         with pytest.raises(PlatformError) as caught:
-            Reporter(other).scoring()
+            open_reporter(other).scoring()
         assert caught.value.code == "run-superseded"
 
     def test_secrets_do_not_show_in_logs(self, task) -> None:

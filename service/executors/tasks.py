@@ -1,0 +1,86 @@
+"""What the four programs of a run are told, wherever it runs.
+
+``solve`` learns neither the labels' place nor the way to report.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from service.executors.base import RunKind, RunSpec
+from service.settings import Settings
+from service.worker.program import Task
+from service.worker.publish import PublishTask
+from service.worker.report import ReportTo
+from service.worker.score import ScoreTask
+from service.worker.solve import SolveTask
+from service.worker.stage import StageTask
+
+
+@dataclass(frozen=True)
+class Places:
+    """Where the programs of a run find and leave things: folders, as they see them."""
+
+    bundle: Path
+    labels: Path
+    output: Path
+    results: dict[str, Path]  #: of each program, its own
+    solution: Path | None  #: code; ``None`` for a check
+
+
+def build_tasks(
+    spec: RunSpec, places: Places, settings: Settings, report_to: ReportTo, *, gpu: str | None
+) -> dict[str, Task]:
+    """The tasks of stage, solve, score and publish."""
+    kind, solving = spec.kind.value, spec.kind is RunKind.SOLVE
+    curve = places.results["score"] / "curve.json"
+
+    def result(name: str) -> Path:
+        return places.results[name] / f"{name}.result.json"
+
+    return {
+        "stage": StageTask(
+            kind=kind,
+            result=result("stage"),
+            url=spec.stage.url,
+            size_bytes=spec.stage.size_bytes,
+            sha256=spec.stage.sha256,
+            bundle=places.bundle,
+            labels=places.labels if solving else None,
+        ),
+        "solve": SolveTask(
+            kind=kind,
+            result=result("solve"),
+            bundle=places.bundle,
+            output=places.output,
+            solution=places.solution,
+            budget_seconds=spec.solve.budget_seconds,
+            construction_seconds=spec.solve.construction_seconds,
+            gpu=gpu,
+            weights=settings.weights,
+        ),
+        "score": ScoreTask(
+            kind=kind,
+            result=result("score"),
+            labels=places.labels,
+            output=places.output,
+            curve=curve,
+            over=places.results["publish"] / "over",
+            budget_seconds=spec.solve.budget_seconds,
+            report_to=report_to,
+        ),
+        "publish": PublishTask(
+            kind=kind,
+            result=result("publish"),
+            folder=places.results["publish"],
+            bundle=places.bundle,
+            labels=places.labels,
+            output=places.output,
+            solution=places.solution,
+            sha256=spec.stage.sha256,
+            curve=curve,
+            budget_seconds=spec.solve.budget_seconds,
+            report_to=report_to,
+        ),
+    }

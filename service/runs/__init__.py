@@ -1,0 +1,1 @@
+"""What a run's own programs say to the service from afar."""

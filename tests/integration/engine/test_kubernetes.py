@@ -1,0 +1,154 @@
+"""A submission's whole life on a cluster: the Job is the service's own, its programs really run."""
+
+import threading
+
+import pytest
+import uvicorn
+
+from autodl.errors import PlatformError
+from service.app import create_app
+from service.executors.kubernetes import KubernetesExecutor
+from service.models import RunKind
+from service.models import SubmissionState as S
+from service.settings import KubernetesSettings, Settings
+from service.submissions import repository, service
+from tests.cluster import Cluster, run_pod, wait_until
+from tests.integration.engine.conftest import World
+from tests.integration.engine.test_restart import zip_folder
+
+pytestmark = pytest.mark.slow
+
+
+class ClusterWorld(World):
+    """An installation whose runs are Jobs; each pod is carried out when a test says so."""
+
+    def __init__(self, settings: Settings, cluster: Cluster, api_url: str) -> None:
+        super().__init__(settings)
+        self.cluster = cluster
+        where = KubernetesSettings(image="worker", api_url=api_url, gpu_resource="")
+        self.executor = KubernetesExecutor(settings, where, cluster.connect())  # type: ignore[assignment]
+        self.restart()
+
+    def carry_out(self, submission_id: str, kind: RunKind) -> None:
+        """The next run, to the end of its pod."""
+        self.tick()
+        run = self.run(submission_id)
+        assert run.kind is kind
+        self.cluster.schedule(run.id)
+        run_pod(self.cluster, run.id, self.settings.data / "pods" / run.id)
+        self.tick()
+
+
+@pytest.fixture
+def cluster():
+    cluster = Cluster()
+    yield cluster
+    cluster.close()
+
+
+@pytest.fixture
+def on_cluster(tmp_path, guests, database_url, cluster):
+    solutions = {folder.name: folder for folder in guests.iterdir()}
+    settings = Settings(
+        data=tmp_path / "data", database_url=database_url, gpus=(), solutions=solutions
+    )
+    app = create_app(settings, executor=None)  # type: ignore[arg-type]
+    server = uvicorn.Server(uvicorn.Config(app, port=0, log_config=None))
+    thread = threading.Thread(target=server.run, daemon=True)
+    thread.start()
+    wait_until(lambda: server.started)
+    port = server.servers[0].sockets[0].getsockname()[1]
+    world = ClusterWorld(settings, cluster, f"http://127.0.0.1:{port}")
+    yield world
+    server.should_exit = True
+    thread.join(timeout=60)
+    world.database.close()
+
+
+def test_a_run_reports_from_its_pod_and_its_results_are_stored(on_cluster, tiny_bundle) -> None:
+    submission_id = on_cluster.submit(content=zip_folder(tiny_bundle), solution="steady")
+    on_cluster.carry_out(submission_id, RunKind.CHECK)
+    assert on_cluster.see(submission_id).state is S.QUEUED
+    on_cluster.carry_out(submission_id, RunKind.SOLVE)
+    submission = on_cluster.see(submission_id)
+    assert submission.state is S.SUCCEEDED, submission.error
+    run = on_cluster.run(submission_id)
+    with on_cluster.database.read() as session:
+        points = repository.list_points(session, run.id)
+    assert points
+    assert submission.result["alc"] == points[-1].alc
+    files = on_cluster.storage.list(service.run_prefix(run.id))
+    assert {f"runs/{run.id}/{name}" for name in ("predictions.csv", "curve.svg", "log.txt")} <= {
+        *files
+    }
+
+
+def test_data_that_are_no_archive_are_rejected_with_their_reason(on_cluster) -> None:
+    submission_id = on_cluster.submit(content=b"not a zip at all", solution="steady")
+    on_cluster.carry_out(submission_id, RunKind.CHECK)
+    submission = on_cluster.see(submission_id)
+    assert (submission.state, submission.error["code"]) == (S.REJECTED, "not-a-zip")
+
+
+def test_what_was_scored_before_the_pod_was_killed_for_memory_counts(
+    on_cluster, tiny_bundle
+) -> None:
+    submission_id = on_cluster.submit(content=zip_folder(tiny_bundle), solution="steady")
+    on_cluster.carry_out(submission_id, RunKind.CHECK)
+    on_cluster.tick()
+    run = on_cluster.run(submission_id)
+    on_cluster.cluster.schedule(run.id)
+    on_cluster.add_point(run.id)
+    killed = {"terminated": {"exitCode": 137, "reason": "OOMKilled"}}
+    status = {"name": "solve", "image": "", "imageID": "", "ready": False, "restartCount": 0}
+    on_cluster.cluster.change(
+        run.id, phase="Failed", initContainerStatuses=[status | {"state": killed}]
+    )
+    on_cluster.tick()
+    submission = on_cluster.see(submission_id)
+    assert submission.state is S.SUCCEEDED
+    assert "more memory" in submission.result["note"]
+
+
+def test_a_job_deleted_by_somebodys_hand_is_made_anew(on_cluster, tiny_bundle) -> None:
+    submission_id = on_cluster.submit(content=zip_folder(tiny_bundle), solution="steady")
+    on_cluster.tick()
+    first = on_cluster.run(submission_id)
+    on_cluster.cluster.lose(first.id)
+    on_cluster.tick(3)
+    second = on_cluster.run(submission_id)
+    assert second.id != first.id
+    assert list(on_cluster.cluster.jobs) == [f"adl-{second.id}"]
+
+
+def test_an_image_that_cannot_be_pulled_ends_as_our_fault_with_its_reason(
+    on_cluster, tiny_bundle
+) -> None:
+    submission_id = on_cluster.submit(content=zip_folder(tiny_bundle), solution="steady")
+    waiting = {"waiting": {"reason": "ImagePullBackOff", "message": "not found"}}
+    status = {"name": "stage", "image": "", "imageID": "", "ready": False, "restartCount": 0}
+    for _ in range(1 + service.RETRIES):
+        on_cluster.tick()
+        run = on_cluster.run(submission_id)
+        on_cluster.cluster.schedule(
+            run.id,
+            startTime=on_cluster.cluster.now(),  # long ago
+            initContainerStatuses=[status | {"state": waiting}],
+        )
+        on_cluster.tick()
+    submission = on_cluster.see(submission_id)
+    assert submission.state is S.FAILED
+    assert "image cannot be fetched" in submission.error["message"]
+
+
+def test_a_cluster_that_is_away_changes_nothing(on_cluster, tiny_bundle, cluster) -> None:
+    submission_id = on_cluster.submit(content=zip_folder(tiny_bundle), solution="steady")
+    on_cluster.tick()
+    run = on_cluster.run(submission_id)
+    for fault in (503, 0, 500):
+        cluster.faults = [fault]
+        with pytest.raises(PlatformError):
+            on_cluster.tick()
+    on_cluster.tick()
+    assert on_cluster.run(submission_id).id == run.id
+    assert on_cluster.see(submission_id).state is S.VALIDATING
