@@ -7,19 +7,16 @@ refused with the reason, and the solution goes on without.
 
 from __future__ import annotations
 
-import hashlib
 import json
-import os
 from dataclasses import dataclass
 from functools import cache
 from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 
+from .mounted import NONE, VARIABLE, find_mounted, list_mounted, require_bytes, turned_off
+from .mounted import WeightsError as WeightsError
+
 MANIFEST = Path(__file__).with_name("weights_manifest.json")
-
-
-class WeightsError(Exception):
-    """A weight file, or a library that reads it, cannot be had; the message says why."""
 
 
 @dataclass(frozen=True)
@@ -57,7 +54,7 @@ def manifest() -> dict[str, WeightFile]:
 
 
 def get(name: str) -> Path:
-    """The verified file of an installed package.
+    """The verified file of an installed package, or of the operator's folder (``mounted.py``).
 
     Raises WeightsError when it is absent, of another version, or differs in a single byte, and
     when the manifest does not name it; with an empty manifest all is learned from scratch.
@@ -65,8 +62,11 @@ def get(name: str) -> Path:
     weights = manifest().get(name)
     if weights is None:
         raise WeightsError(f"{MANIFEST.name} names no {name}")
-    path = _packaged(weights)
-    _verify(path, weights)
+    if turned_off():
+        raise WeightsError(f"{VARIABLE} says {NONE}")
+    mounted = find_mounted(name)
+    path = _packaged(weights) if mounted is None else mounted.open()
+    require_bytes(path, weights.bytes, weights.sha256)
     return path
 
 
@@ -97,17 +97,20 @@ def _packaged(weights: WeightFile) -> Path:
     raise WeightsError(f"{wanted} does not list {weights.file}")
 
 
-def _verify(path: Path, weights: WeightFile) -> None:
-    try:
-        with path.open("rb") as stream:
-            same = os.fstat(stream.fileno()).st_size == weights.bytes
-            same = same and hashlib.file_digest(stream, "sha256").hexdigest() == weights.sha256
-    except OSError as error:
-        raise WeightsError(f"{path.name} cannot be read: {error.strerror}") from error
-    if not same:
-        raise WeightsError(f"{path.name} differs from the manifest in size or SHA-256")
+def mounted_status() -> list[tuple[str, str]]:
+    """Name and reason, empty when it can be used, of each network in the operator's folder."""
+    found = []
+    for entry in list_mounted():
+        try:
+            entry.open()
+            found.append((entry.name, ""))
+        except WeightsError as error:
+            found.append((entry.name, str(error)))
+    return found
 
 
 if __name__ == "__main__":
     for found in status():
         print(f"{found.weights.name:18} {found.weights.use:32} {found.reason or 'here'}")  # noqa: T201
+    for name, reason in mounted_status():
+        print(f"{name:18} {VARIABLE:32} {reason or 'here'}")  # noqa: T201
