@@ -26,6 +26,14 @@ INVALID_DATA = 3
 # What only a bundle holds, of whatever layout.
 OF_A_BUNDLE = re.compile(r"(^|/)(metadata\.textproto|(train|test)\.(pkl|data)|[^/]+_train\.data)$")
 
+Source = Annotated[
+    Path, typer.Argument(help="Raw data, as autodl format takes it; or a bundle, also as zip.")
+]
+Watching = Annotated[bool, typer.Option("--watch/--no-watch", help="Follow the run to its end.")]
+Checking = Annotated[
+    bool, typer.Option("--check/--no-check", help="Check the data here, before the upload.")
+]
+
 
 def register(app: typer.Typer) -> None:
     """Add the verb."""
@@ -33,18 +41,12 @@ def register(app: typer.Typer) -> None:
 
 
 def submit(
-    source: Annotated[
-        Path, typer.Argument(help="Raw data, as autodl format takes it; or a bundle, also as zip.")
-    ],
+    source: Source,
     budget: Annotated[float | None, typer.Option(help="Seconds for the solution.")] = None,
     name: Annotated[str | None, typer.Option(help="The submission's name.")] = None,
     solution: Annotated[str | None, typer.Option(help="A solution that the service has.")] = None,
-    watching: Annotated[
-        bool, typer.Option("--watch/--no-watch", help="Follow the run to its end.")
-    ] = True,
-    checking: Annotated[
-        bool, typer.Option("--check/--no-check", help="Check the data here, before the upload.")
-    ] = True,
+    watching: Watching = True,
+    checking: Checking = True,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Format and check only.")] = False,
     label: Label = "",
     kind: Kind = None,
