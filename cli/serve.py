@@ -9,7 +9,7 @@ import signal
 import socket
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Annotated, Any
@@ -44,7 +44,10 @@ def serve(
     """
     settings = read_settings(host=host, port=port, data=data)
     check_folder(settings.data)
-    with _listen(settings.host, settings.port) as listener:
+    with ExitStack() as stack:
+        sockets = [stack.enter_context(_listen(settings.host, settings.port))]
+        if settings.internal_port is not None:
+            sockets.append(stack.enter_context(_listen(settings.host, settings.internal_port)))
         from service import log
         from service.app import TOKEN_FILE, create_app, prepare
         from service.executors import open_executor
@@ -57,19 +60,19 @@ def serve(
         app = create_app(settings, open_executor(settings))
         context = app.state.context
         token = prepare(context)
-        address = _address(settings.host, listener.getsockname()[1])
+        address = _address(settings.host, sockets[0].getsockname()[1])
         links = {
             "url": address,
             "login_url": f"{address}/login?code={_login_code(app, token)}",
             "data": str(settings.data),
         }
-        with (
-            reconciling(settings, context.database, context.storage, context.executor),
-            delivering(settings, context.database),
-        ):
-            _make_server(app, lambda: _announce(links, token if is_first else None, as_json)).run(
-                sockets=[listener]
+        if settings.reconcile:
+            stack.enter_context(
+                reconciling(settings, context.database, context.storage, context.executor)
             )
+            stack.enter_context(delivering(settings, context.database))
+        server = _make_server(app, lambda: _announce(links, token if is_first else None, as_json))
+        server.run(sockets=sockets)
 
 
 def read_settings(**options: Any) -> Settings:

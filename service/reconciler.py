@@ -37,6 +37,7 @@ from service.executors.base import (
 )
 from service.leader import leading
 from service.models import LIVE, Run, RunKind, RunState, Submission, utc_now
+from service.notifications.delivery import delivering
 from service.settings import Settings
 from service.storage import Storage, open_storage
 from service.submissions import repository, service
@@ -328,7 +329,8 @@ def main() -> None:
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
-    Reconciler(settings, database, storage, open_executor(settings)).run(stop)
+    with delivering(settings, database):
+        Reconciler(settings, database, storage, open_executor(settings)).run(stop)
 
 
 if __name__ == "__main__":

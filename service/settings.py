@@ -45,6 +45,8 @@ class Settings(BaseSettings):
     data: Path = Path(".autodl")  # database, objects, work folders, token
     host: str = "127.0.0.1"
     port: int = Field(default=8000, ge=0, le=65535)
+    internal_port: int | None = Field(default=None, ge=1, le=65535)  # for runs elsewhere to report
+    reconcile: bool = True  # False: `python -m service.reconciler` decides, in another process
     database_url: str = ""  # empty: SQLite in the data directory
     storage: str = ""  # empty: files in the data directory
     executor: Literal["local", "kubernetes"] = "local"  # where runs are carried out

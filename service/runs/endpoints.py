@@ -12,7 +12,7 @@ from fastapi import APIRouter, Body, Depends, Request, Response
 from fastapi.responses import StreamingResponse
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
-from autodl.errors import PlatformError
+from autodl.errors import PlatformError, UsageError
 from service.body import read_body
 from service.context import Context, ContextDep
 from service.storage.base import CHUNK_BYTES
@@ -21,8 +21,19 @@ from service.submissions import repository, service
 MAX_FILE_BYTES = 4 * 1024**3
 MAX_JSON_BYTES = 64 * 1024 * 1024  # a report of a check may be long
 
-router = APIRouter(prefix="/internal/runs/{run_id}", include_in_schema=False)
 Json = dict[str, Any]
+
+
+def check_port(request: Request, context: ContextDep) -> None:
+    """Nothing is here for those who come in by the public port, where there is another one."""
+    internal = context.settings.internal_port
+    if internal is not None and request.scope["server"][1] != internal:
+        raise UsageError("resource-not-found", "There is nothing at this address.")
+
+
+router = APIRouter(
+    prefix="/internal/runs/{run_id}", include_in_schema=False, dependencies=[Depends(check_port)]
+)
 Credentials = Annotated[HTTPAuthorizationCredentials | None, Depends(HTTPBearer(auto_error=False))]
 
 
