@@ -3,7 +3,22 @@ core at 2.6 GHz (``machine.measure_speed`` gives the factor of the machine at ha
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 SEED = 20240601
+
+
+class Trees(NamedTuple):
+    """A step of gradient boosting; ``closes`` is the share of the gap to 1 that it should close."""
+
+    rounds: int
+    leaves: int
+    learning_rate: float
+    closes: float
+    l2: float = 1.0
+    named: bool = False  # columns known to hold names are split by sets of them, not by their codes
+    least_rows: int = 0
+
 
 # Any-time control ---------------------------------------------------------------------------
 ALC_START_SECONDS = 60.0  # t0 of the contest's log time
@@ -64,8 +79,13 @@ RIDGE_MAX_ROWS = 20_000
 # Tables ---------------------------------------------------------------------------------------
 CATEGORY_MAX_VALUES = 40  # whole-number columns of at most this many values are also one-hot
 CATEGORY_MAX_COLUMNS = 200
-LOGISTIC_INVERSE_PENALTY = 0.1
+NAMES_MAX = 300  # of a column known to hold names, the commonest so many
+LOGISTIC_INVERSE_PENALTIES = (1e-3, 1e-2, 0.1, 1.0)
+LOGISTIC_PARTS = 4  # one is left out to choose the penalty; each in turn in small sets
+LOGISTIC_FEW_ROWS = 1000
 LOGISTIC_MAX_WORK = 2e8  # rows x columns x classes
+SVM_RATIO_C = 0.1  # ... with log-count ratios
+SVM_RATIO_PRIOR = 0.1
 SVM_C = 1.0  # of sparse rows of length 1: texts and sparse tables
 SPARSE_MAX_SCALE = 100.0
 KERNEL_LANDMARKS = 1000
@@ -76,11 +96,36 @@ FOREST_LOT = 50
 FOREST_MIN_LEAF = 2
 FOREST_FEATURES = "sqrt"
 TREES_MIN_ROWS = 20
-BOOSTING_ROUNDS = (30, 100, 300)
+BOOSTING = {
+    "boosting": (
+        Trees(30, leaves=31, learning_rate=0.2, closes=0.25),
+        Trees(100, leaves=31, learning_rate=0.1, closes=0.15),
+        Trees(500, leaves=15, learning_rate=0.03, closes=0.08, l2=5.0, named=True),
+        Trees(1500, 31, learning_rate=0.03, closes=0.04, l2=5.0, named=True, least_rows=5000),
+    ),
+    "boosting-additive": (Trees(400, leaves=4, learning_rate=0.1, closes=0.05),),
+}
 BOOSTING_MAX_CLASSES = 60
+
+MLP_WIDTH = 256
+MLP_HIDDEN_LAYERS = 2
+MLP_DROPOUT = 0.25
+MLP_LEARNING_RATE = 2e-3
+MLP_WEIGHT_DECAY = 0.02
+MLP_SMOOTHING = 0.05  # of labels
+MLP_BATCH = 128
+MLP_EPOCHS = 30
+MLP_STEPS_RANGE = (400, 6000)
+MLP_MEMBERS = 3
+MLP_BINS = 8
+MLP_LIMIT = 3.0  # of a standardised value
+MLP_MIN_ROWS = 100
+MLP_MAX_ROWS = 100_000
+MLP_MAX_INPUTS = 2000
 
 # Texts ----------------------------------------------------------------------------------------
 TEXT_MANY = 5000
+RATIO_MAX_CLASSES = 20
 TEXT_HASHES = 2**21  # columns that words, and runs of words or letters, are hashed to
 TEXT_MAX_TOKENS = 2000  # of a document
 TEXT_MAX_LETTERS = 3000  # of a document
@@ -101,6 +146,8 @@ TUNE_MAX_TOKENS = 500_000  # 400 MB of states
 # Series and sound -------------------------------------------------------------------------------
 COURSE_STEPS = 48
 SERIES_MAX_VALUES = 3000  # steps x dimensions of the course
+INTERVAL_STEPS_PER_QUANTILE = 4
+INTERVAL_FEATURES = 6000
 ROCKET_STEPS_RANGE = (16, 512)
 ROCKET_FEATURES = 4000
 ROCKET_MIXES = 12

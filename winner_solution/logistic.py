@@ -9,7 +9,10 @@ from numpy.typing import NDArray
 from scipy import sparse
 from sklearn.linear_model import LogisticRegression
 
+from . import config
 from .budget import Deadline
+from .metric import nauc
+from .split import assign_parts
 
 Floats = NDArray[np.float32]
 
@@ -24,6 +27,29 @@ class LogisticHead:
     def __call__(self, features: Floats | sparse.csr_matrix) -> Floats:
         """float32 (n, C)."""
         return np.asarray(features @ self.weights + self.bias, np.float32)
+
+
+def choose_penalty(
+    features: Floats, labels: Floats, *, exclusive: bool, deadline: Deadline
+) -> float:
+    """Of ``config.LOGISTIC_INVERSE_PENALTIES`` the best by NAUC on parts that were left out."""
+    part = assign_parts(labels, config.LOGISTIC_PARTS, config.SEED)
+    parts = range(config.LOGISTIC_PARTS if len(labels) <= config.LOGISTIC_FEW_ROWS else 1)
+    scores = []
+    for inverse_penalty in config.LOGISTIC_INVERSE_PENALTIES:
+        found = []
+        for number in parts:
+            out = part == number
+            head = fit_logistic(
+                features[~out],
+                labels[~out],
+                exclusive=exclusive,
+                inverse_penalty=inverse_penalty,
+                deadline=deadline,
+            )
+            found.append(nauc(labels[out], head(features[out])))
+        scores.append(float(np.mean(found)))
+    return config.LOGISTIC_INVERSE_PENALTIES[int(np.argmax(scores))]
 
 
 def fit_logistic(

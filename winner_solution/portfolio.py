@@ -11,6 +11,7 @@ from .data import Extractor, Task
 from .domain import Domain, Shape, route
 from .features.frozen_image import FrozenFrames
 from .features.generic import Generic
+from .features.intervals import Intervals
 from .features.mel import MelCourse, MelStatistics
 from .features.motion import Motion, Stills
 from .features.patches import Patches
@@ -24,6 +25,7 @@ from .learners.frozen import frozen_learners
 from .learners.frozen_video import FrozenVideo
 from .learners.kernel import Kernel
 from .learners.linear import Linear
+from .learners.perceptrons import Perceptrons
 from .learners.sparse_linear import SparseLinear
 from .learners.table_linear import TableLinear
 from .learners.text_linear import TextLinear
@@ -63,7 +65,15 @@ def _look(domain: Domain) -> Extractor | None:
 
 
 def _table(task: Task) -> list[Learner]:
-    return [TableLinear(), SparseLinear(), Boosting(), Forest(), Kernel()]
+    return [
+        TableLinear(),
+        SparseLinear(),
+        Boosting(),
+        Boosting("boosting-additive"),
+        Forest(),
+        Kernel(),
+        Perceptrons(),
+    ]
 
 
 def _image(task: Task) -> list[Learner]:
@@ -85,12 +95,14 @@ def _series(task: Task) -> list[Learner]:
     steps = int(np.clip(np.median([len(series) for series in look]), low, high))
     seconds = 2e-9 * config.ROCKET_FEATURES * steps
     rocket = MiniRocket(steps, config.ROCKET_FEATURES)
-    course = Course(config.COURSE_STEPS)
+    course, intervals = Course(config.COURSE_STEPS), Intervals(steps)
     return [
         Linear(course, 1e-4),
         Linear(rocket, seconds, closes=0.4),
         Forest(course, 1e-4),
         Kernel(course, 1e-4),
+        Forest(intervals, 1e-3),
+        Kernel(intervals, 1e-3),
     ]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -55,25 +56,32 @@ class TableEncoder:
     missing: NDArray[np.intp]  # columns in which a missing value is worth a feature
 
     @classmethod
-    def of(cls, table: Floats, categories: bool = True) -> TableEncoder:
-        """Look at rows (n, columns): columns of few whole numbers may be categories too."""
-        with np.errstate(all="ignore"):
-            known = ~np.isnan(table)
-            constant = np.array(
-                [np.unique(c[k]).size < 2 for c, k in zip(table.T, known.T, strict=True)]
-            )
-            share = 1 - known.mean(axis=0)
-            numbers = np.flatnonzero(~constant)
-            values = np.where(known, table, 0)
-            median = np.array([np.median(table[known[:, c], c]) for c in numbers], np.float32)
-            spread = values[:, numbers].std(axis=0)
-            largest = np.abs(values[:, numbers] - median).max(axis=0, initial=0)
+    def of(cls, table: Floats, named: Sequence[int] = (), guess: bool = True) -> TableEncoder:
+        """Look at rows (n, columns). The numbers of ``named`` columns stand for names.
+
+        With ``guess``, other columns of few whole numbers are taken for both.
+        """
+        known = ~np.isnan(table)
+        columns = [column[k] for column, k in zip(table.T, known.T, strict=True)]
+        values = [np.unique(column, return_counts=True) for column in columns]
+        varied = np.flatnonzero([found.size > 1 for found, _ in values])
         chosen = []
-        for column in numbers[: config.CATEGORY_MAX_COLUMNS if categories else 0]:
-            found = np.unique(table[known[:, column], column])
-            whole = np.all(found == np.round(found)) and 2 < found.size
-            if whole and found.size <= config.CATEGORY_MAX_VALUES:
-                chosen.append((int(column), found))
+        for column in varied[: config.CATEGORY_MAX_COLUMNS].tolist():
+            found, counts = values[column]
+            few = found.size <= config.CATEGORY_MAX_VALUES
+            whole = guess and few and np.all(found == np.round(found))
+            if column in named:
+                found = found[np.sort(np.argsort(-counts)[: config.NAMES_MAX])]
+            if found.size > 2 and (column in named or whole):
+                chosen.append((column, found))
+        names = {column for column, _ in chosen} & set(named)
+        numbers = np.array([c for c in varied.tolist() if c not in names], np.intp)
+        median = np.array([np.median(columns[c]) for c in numbers], np.float32)
+        with np.errstate(all="ignore"):
+            filled = np.where(known[:, numbers], table[:, numbers], 0)
+            spread = filled.std(axis=0)
+            largest = np.abs(filled - median).max(axis=0, initial=0)
+        share = 1 - known.mean(axis=0)
         missing = np.flatnonzero((share > 0.002) & (share < 1))
         return cls(numbers, median, largest > 12 * spread, chosen, missing)
 
@@ -86,3 +94,34 @@ class TableEncoder:
         parts += [table[:, column, None] == values for column, values in self.categories]
         parts.append(np.isnan(table[:, self.missing]))
         return np.concatenate(parts, axis=1).astype(np.float32)
+
+
+@dataclass(frozen=True)
+class Bins:
+    """Piecewise linear encoding (Gorishniy et al. 2022, arXiv 2203.05556) of number columns.
+
+    Each value becomes a place between -.5 and .5 in each of its column's bins, which hold equally
+    many of the values that it was made from.
+    """
+
+    columns: list[tuple[int, Floats]]  # (column, edges of its bins, at least three)
+
+    @classmethod
+    def of(cls, table: Floats, columns: NDArray[np.intp], count: int) -> Bins:
+        """At most ``count`` bins for each of these columns of (n, columns)."""
+        found = []
+        for column in columns.tolist():
+            values = table[:, column]
+            edges = np.quantile(values[~np.isnan(values)], np.linspace(0, 1, count + 1))
+            edges = np.unique(edges.astype(np.float32))
+            if len(edges) > 2:
+                found.append((column, edges))
+        return cls(found)
+
+    def __call__(self, table: Floats) -> Floats:
+        """float32 (n, bins); a missing value is in the middle of every bin."""
+        parts = [np.zeros((len(table), 0), np.float32)]
+        for column, edges in self.columns:
+            place = (table[:, column, None] - edges[:-1]) / np.diff(edges)
+            parts.append(np.nan_to_num(np.clip(place, 0, 1) - np.float32(0.5)))
+        return np.hstack(parts)

@@ -18,26 +18,26 @@ from ..split import Rows
 from .base import Predictor, Scores, Step
 
 _SETTINGS = {
-    "num_leaves": 31,
-    "learning_rate": 0.1,
     "feature_fraction": 0.5,
     "bagging_fraction": 0.9,
     "bagging_freq": 1,
-    "lambda_l2": 1.0,
     "max_bin": 127,
-    "min_data_in_leaf": 10,
     "verbosity": -1,
     "seed": config.SEED,
     "deterministic": True,
     "force_row_wise": True,
 }
-_LEARNING_RATES = {30: 0.2, 100: 0.1, 300: 0.05}  # few trees must learn fast
 
 
 class Boosting:
-    """LightGBM on the raw table: missing values and scales need no care."""
+    """LightGBM on the raw table: missing values and scales need no care.
 
-    name = "boosting"
+    ``name`` is one of ``config.BOOSTING``, which says what its steps are.
+    """
+
+    def __init__(self, name: str = "boosting") -> None:
+        self.name = name
+        self._plans = {plan.rounds: plan for plan in config.BOOSTING[name]}
 
     def steps(self, task: Task) -> list[Step]:
         """One step a number of trees."""
@@ -46,18 +46,26 @@ class Boosting:
             return []
         trees = 1 if task.classes == 2 and not task.multilabel else task.classes
         work = 2e-9 * n * min(columns, 3000) + 4e-4 + 1e-7 * n
-        closes = {30: 0.25, 100: 0.15, 300: 0.08}
         return [
-            Step(0.05 + rounds * trees * work, closes[rounds], rows=n, size=rounds)
-            for rounds in config.BOOSTING_ROUNDS
+            Step(
+                0.05 + rounds * trees * work * (plan.leaves / 31) ** 0.5,
+                plan.closes,
+                rows=n,
+                size=rounds,
+            )
+            for rounds, plan in self._plans.items()
+            if n >= plan.least_rows
         ]
 
     def fit(self, task: Task, step: Step, rows: Rows, deadline: Deadline) -> Predictor:
         """Train ``step.size`` rounds, fewer at the deadline."""
         x = _table(task.train, rows)
-        settings = dict(_SETTINGS, learning_rate=_LEARNING_RATES[step.size])
+        plan = self._plans[step.size]
+        settings = dict(_SETTINGS, learning_rate=plan.learning_rate, num_leaves=plan.leaves)
+        settings["lambda_l2"] = plan.l2
         settings["num_threads"] = cores() if x.shape[0] * x.shape[1] > 1_000_000 else 1
         settings["min_data_in_leaf"] = int(np.clip(len(rows) // 50, 1, 10))
+        names = list(task.shape.categories) if plan.named else []
 
         def stop(environment: lgb.callback.CallbackEnv) -> None:
             if deadline.remaining < 0:
@@ -66,7 +74,7 @@ class Boosting:
                 raise lgb.callback.EarlyStopException(environment.iteration, [])
 
         def train(y: NDArray[np.generic], **more: object) -> Any:
-            data = lgb.Dataset(x, y, params=settings, free_raw_data=False)
+            data = lgb.Dataset(x, y, params=settings, categorical_feature=names)
             return lgb.train({**settings, **more}, data, step.size, callbacks=[stop])
 
         labels = task.labels[rows]

@@ -11,7 +11,7 @@ from ..budget import Deadline
 from ..data import Floats, Subset, Task
 from ..features.tables import TableEncoder
 from ..heads import LinearHead, fit_ridge
-from ..logistic import LogisticHead, fit_logistic
+from ..logistic import LogisticHead, choose_penalty, fit_logistic
 from ..split import Rows
 from .base import Predictor, Scores, Step
 
@@ -35,13 +35,15 @@ class TableLinear:
         steps = [Step(seconds, 0.5, rows=few, size=RIDGE)]
         work = n * columns * task.classes
         if work <= config.LOGISTIC_MAX_WORK:
-            steps.append(Step(0.05 + 1e-7 * work, 0.1, rows=n, size=LOGISTIC))
+            fits = 1 + len(config.LOGISTIC_INVERSE_PENALTIES)
+            seconds = 0.05 + fits * (4e-8 * work + 0.01 * (task.classes if task.multilabel else 1))
+            steps.append(Step(seconds, 0.1, rows=n, size=LOGISTIC))
         return steps
 
     def fit(self, task: Task, step: Step, rows: Rows, deadline: Deadline) -> Predictor:
         """Learn the encoding and the head from ``rows``."""
         table = task.train.table(rows)
-        encode = TableEncoder.of(table)
+        encode = TableEncoder.of(table, task.shape.categories)
         x, labels = encode(table), task.labels[rows]
         head: LinearHead | LogisticHead
         if step.size == RIDGE:
@@ -52,12 +54,10 @@ class TableLinear:
         def standardise(x: Floats) -> Floats:
             return np.asarray(np.clip((x - mean) / scale, -8, 8), np.float32)
 
+        z, exclusive = standardise(x), not task.multilabel
+        penalty = choose_penalty(z, labels, exclusive=exclusive, deadline=deadline)
         head = fit_logistic(
-            standardise(x),
-            labels,
-            exclusive=not task.multilabel,
-            inverse_penalty=config.LOGISTIC_INVERSE_PENALTY,
-            deadline=deadline,
+            z, labels, exclusive=exclusive, inverse_penalty=penalty, deadline=deadline
         )
 
         def predict(subset: Subset, rows: Rows) -> Scores:

@@ -15,13 +15,16 @@ from ..split import Rows
 from ..svm import fit_svm
 from .base import Predictor, Scores, Step
 
-WORDS, RICH = 1, 2
+WORDS, RICH, RATIOS = 1, 2, 3
 LETTER_RUNS = (1, 2, 3, 4, 5)
 Counter = Callable[[Codes], list[sparse.csr_matrix]]
 
 
 class TextLinear:
-    """First single words; then also pairs of words, and runs of letters."""
+    """First single words; then also pairs of words, and runs of letters; then by log-count ratios.
+
+    The last is for few classes only.
+    """
 
     name = "text-linear"
 
@@ -30,21 +33,25 @@ class TextLinear:
         self._letters: Pieces | None = None
 
     def steps(self, task: Task) -> Sequence[Step]:
-        """Two steps, each on all texts (the engine starts with a part of the first)."""
+        """Each step is on all texts (the engine starts with a part of the first)."""
         n = len(task.train)
         look = task.train.tokens(task.train.rows[:: max(1, n // 50)])
         tokens = n * (1 + float(np.mean([len(codes) for codes in look])))
         columns = 1 if task.classes == 2 and not task.multilabel else task.classes
         words = 0.02 + 4e-5 * n + tokens * (1e-7 + 2e-7 * columns)
         rich = 0.1 + 4e-5 * n + tokens * (3e-6 + 2e-6 * columns)
-        return [Step(words, 0.6, rows=n, size=WORDS), Step(rich, 0.25, rows=n, size=RICH)]
+        steps = [Step(words, 0.6, rows=n, size=WORDS), Step(rich, 0.25, rows=n, size=RICH)]
+        if task.classes <= config.RATIO_MAX_CLASSES:
+            steps.append(Step(rich, 0.08, rows=n, size=RATIOS))
+        return steps
 
     def fit(self, task: Task, step: Step, rows: Rows, deadline: Deadline) -> Predictor:
         """One support vector machine a class, by coordinate descent."""
         count = self._counter(task, step.size)
         blocks = count(_head(task.train, rows))
         weighers = [TfIdf.of(block) for block in blocks]
-        head = fit_svm(_join(blocks, weighers), task.labels[rows], not task.multilabel, deadline)
+        x, exclusive = _join(blocks, weighers), not task.multilabel
+        head = fit_svm(x, task.labels[rows], exclusive, deadline, ratios=step.size == RATIOS)
 
         def predict(subset: Subset, rows: Rows) -> Scores:
             return head(_join(count(_head(subset, rows)), weighers))

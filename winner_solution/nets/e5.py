@@ -150,6 +150,23 @@ def sentence_features(file: E5File) -> bytes:
     ``mask`` is 1 for tokens and 0 for padding; the features are the mean over the tokens.
     """
     graph = Graph()
+    x = _run_layers(graph, file, file.layers)
+    weight = graph.add("Unsqueeze", "mask", graph.constant([2], np.int64))
+    over = graph.constant([1], np.int64)
+    total = graph.add("ReduceSum", graph.add("Mul", x, weight), over, keepdims=0)
+    mean = graph.add("Div", total, graph.add("ReduceSum", "mask", over, keepdims=1))
+    return graph.serialize(mean, {"words": ("n", "t", file.width), "mask": ("n", "t")})
+
+
+def layer_states(file: E5File, layers: int) -> bytes:
+    """The same up to the states (n, t, 384) after so many layers."""
+    graph = Graph()
+    x = _run_layers(graph, file, layers)
+    return graph.serialize(x, {"words": ("n", "t", file.width), "mask": ("n", "t")})
+
+
+def _run_layers(graph: Graph, file: E5File, layers: int) -> str:
+    """Words to the states after the first ``layers``."""
 
     def norm(x: str, name: str) -> str:
         scale, bias = file.floats(f"{name}.w"), file.floats(f"{name}.b")
@@ -166,14 +183,10 @@ def sentence_features(file: E5File) -> bytes:
     x = norm(graph.add("Add", "words", here), "emb.ln")
     absent = graph.add("Mul", graph.add("Sub", graph.constant(1), "mask"), graph.constant(MASKED))
     hide = graph.add("Unsqueeze", absent, graph.constant([1, 2], np.int64))
-    for i in range(file.layers):
+    for i in range(layers):
         query, key, value = (linear(x, f"l{i}.{part}", width) for part in "qkv")
         mixed = graph.attend(query, key, value, file.heads, width, hide)
         x = norm(graph.add("Add", x, linear(mixed, f"l{i}.ao", width)), f"l{i}.aln")
         y = graph.add("Gelu", linear(x, f"l{i}.fi", width))
         x = norm(graph.add("Add", x, linear(y, f"l{i}.fo", file.inner)), f"l{i}.oln")
-    weight = graph.add("Unsqueeze", "mask", graph.constant([2], np.int64))
-    over = graph.constant([1], np.int64)
-    total = graph.add("ReduceSum", graph.add("Mul", x, weight), over, keepdims=0)
-    mean = graph.add("Div", total, graph.add("ReduceSum", "mask", over, keepdims=1))
-    return graph.serialize(mean, {"words": ("n", "t", width), "mask": ("n", "t")})
+    return x

@@ -12,6 +12,7 @@ from winner_solution.domain import Shape
 from winner_solution.features.frozen_audio import FrozenSound
 from winner_solution.features.frozen_image import FrozenFrames, FrozenImage
 from winner_solution.features.generic import Generic
+from winner_solution.features.intervals import Intervals
 from winner_solution.features.mel import MelCourse, MelStatistics
 from winner_solution.features.motion import Motion, Stills
 from winner_solution.features.patches import Patches
@@ -24,6 +25,7 @@ from winner_solution.learners.frozen import ByLength
 from winner_solution.learners.frozen_video import FrozenVideo
 from winner_solution.learners.kernel import Kernel
 from winner_solution.learners.linear import Linear
+from winner_solution.learners.perceptrons import Perceptrons
 from winner_solution.learners.sparse_linear import SparseLinear
 from winner_solution.learners.table_linear import TableLinear
 from winner_solution.learners.text_linear import TextLinear
@@ -34,6 +36,8 @@ from .fakes import generate
 
 LEARNERS = {
     "boosting": ("table", lambda: Boosting()),
+    "boosting-additive": ("table", lambda: Boosting("boosting-additive")),
+    "perceptrons": ("table", lambda: Perceptrons()),
     "forest": ("table", lambda: Forest()),
     "table-linear": ("table", lambda: TableLinear()),
     "kernel": ("table", lambda: Kernel()),
@@ -49,6 +53,8 @@ LEARNERS = {
     ),
     "convnet": ("image", lambda: ConvNet(16)),
     "course": ("series", lambda: Linear(Course(16), 1e-4)),
+    "forest-intervals": ("series", lambda: Forest(Intervals(16))),
+    "kernel-intervals-mel": ("audio", lambda: Kernel(Intervals(24, of_mel=True))),
     "minirocket": ("series", lambda: Linear(MiniRocket(24, 500), 1e-4)),
     "mel-statistics": ("audio", lambda: Linear(MelStatistics(), 1e-3)),
     "mel-course": ("audio", lambda: Linear(MelCourse(), 1e-3)),
