@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from service.auth import is_token
+from service.accounts.tokens import is_token
 from service.models import Token
 
 ROOT = Path(__file__).resolve().parents[2]
