@@ -33,6 +33,7 @@ def describe_run(
     *,
     data: Json,
     solution: Path,
+    weights: str | None,
     budget_seconds: float,
     outcome: Json,
     confinement: Mapping[str, str],
@@ -40,7 +41,8 @@ def describe_run(
 ) -> Json:
     """Return the manifest as plain values.
 
-    ``data`` says what was learnt (``name``, ``sha256``), ``outcome`` how it ended, ``files`` is the
+    ``data`` says what was learnt (``name``, ``sha256``), ``weights`` is what the operator said of
+    them (``autodl.solve.Equipment``), ``outcome`` how it ended, ``files`` is the
     SHA-256 of each result by its path. ``seed`` is that of our intervals; a solution's own seed is
     part of its code, and so of its digest.
     """
@@ -50,6 +52,7 @@ def describe_run(
         "created_at": datetime.now(UTC).isoformat(timespec="seconds"),
         "data": data,
         "solution": describe_solution(solution),
+        "weights": describe_weights(weights),
         "budget_seconds": budget_seconds,
         "seed": SEED,
         "outcome": outcome,
@@ -81,6 +84,16 @@ def describe_solution(folder: Path) -> Json:
         "frozen": files.get(FROZEN),
         "weights": files.get(WEIGHTS),
     }
+
+
+def describe_weights(weights: str | None) -> Json:
+    """Say where pretrained weights come from: ``packages`` (the solution names them), a ``folder``
+    of the operator's (by the digest of its list, which has those of the files), or ``none``.
+    """
+    if weights in (None, "none"):
+        return {"source": weights or "packages", "sha256": None}
+    listed = Path(str(weights)) / "weights.json"
+    return {"source": "folder", "sha256": sha256_file(listed) if listed.is_file() else None}
 
 
 def describe_machine() -> Json:

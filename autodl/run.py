@@ -124,7 +124,7 @@ def run(
             result = _measure(result, work, output, labels)
     if out is not None:
         _write(result, out)
-        _write_manifest(result, source, solution, out)
+        _write_manifest(result, source, solution, equipment.weights, out)
     return result
 
 
@@ -254,12 +254,15 @@ def _measure(result: RunResult, work: Path, output: Path, labels: Matrix) -> Run
     return replace(result, metrics=metrics, notes=notes)
 
 
-def _write_manifest(result: RunResult, source: Path, solution: Path, out: Path) -> None:
+def _write_manifest(
+    result: RunResult, source: Path, solution: Path, weights: str | None, out: Path
+) -> None:
     digest = sha256_file(source) if source.is_file() else digest_lines(digest_folder(source))
     kept = {path.name for path in out.iterdir() if path.is_file() and not path.is_symlink()}
     manifest = describe_run(
         data={"name": source.stem, "sha256": digest},
         solution=solution,
+        weights=weights,
         budget_seconds=result.curve.budget_seconds,
         outcome={"status": result.status, "alc": result.curve.alc},
         confinement={} if result.outcome is None else result.outcome.confinement,

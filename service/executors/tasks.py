@@ -78,6 +78,7 @@ def build_tasks(
             labels=places.labels,
             output=places.output,
             solution=places.solution,
+            weights=settings.weights,
             sha256=spec.stage.sha256,
             curve=curve,
             budget_seconds=spec.solve.budget_seconds,

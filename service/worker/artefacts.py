@@ -65,6 +65,7 @@ class Artefacts:
         manifest = describe_run(
             data={"name": self._name, "sha256": task.sha256},
             solution=task.solution,
+            weights=task.weights,
             budget_seconds=task.budget_seconds,
             outcome=outcome,
             confinement=confinement,

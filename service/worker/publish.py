@@ -34,6 +34,7 @@ class PublishTask(Task):
     labels: Path
     output: Path
     solution: Path | None  #: set for a solving run
+    weights: str | None = None
     sha256: str  #: of the bundle as it was uploaded
     curve: Path
     budget_seconds: float
