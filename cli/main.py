@@ -12,7 +12,7 @@ from typing import Annotated
 import typer
 
 from autodl.errors import AutoDLError
-from cli import admin, data, doctor, login, predict, remote, run, serve, submit
+from cli import admin, data, doctor, login, predict, remote, run, serve, solution, submit
 from cli import format as formatting
 
 # By the name of an error's class, nearest first, so that no error's module need be loaded to ask.
@@ -62,7 +62,9 @@ def _options(
     return
 
 
-for module in (formatting, data, run, predict, serve, login, submit, remote, doctor, admin):
+_LOCAL = (formatting, data, run, predict, solution)
+_REMOTE = (serve, login, submit, remote, doctor, admin)
+for module in _LOCAL + _REMOTE:
     module.register(app)
 
 
