@@ -80,6 +80,8 @@ class CsvFile:
         Raises BundleError (``table-row-ragged``, and those of ``read_csv_rows``), and PolarsError
         where a cell is not of its column's type.
         """
+        if not chunk.strip(b"\r\n"):
+            return pl.DataFrame(schema={**types, LINE: pl.Int64})
         try:
             frame = pl.read_csv(
                 chunk,

@@ -71,7 +71,7 @@ class Table:
                 yield frame.with_columns(*lacking, subset).select(*self.types, LINE, SUBSET)
 
     def head(self) -> pl.DataFrame:
-        """The first rows."""
+        """The first rows. Raises BundleError (``source-empty``) when there are none."""
         frames = []
         rows = 0
         for frame in self.frames():
@@ -79,6 +79,8 @@ class Table:
             rows += len(frame)
             if rows >= HEAD_ROWS:
                 break
+        if not rows:
+            raise BundleError("source-empty", "The source has no examples.", file=self.file)
         return pl.concat(frames).head(HEAD_ROWS)
 
     def with_words(self) -> Table:

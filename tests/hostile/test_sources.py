@@ -41,6 +41,8 @@ def fault(source: Path, options: Options | None = None) -> tuple[str, str | None
 
 BAD_FILES: dict[str, tuple[str, bytes | str, str, int | None]] = {
     "header-only": (".csv", "a,b,label\n", "source-empty", None),
+    "header-cut": (".csv", "text,label", "source-empty", None),
+    "blank-lines": (".csv", "text,label\n\n\r\n", "source-empty", None),
     "only-bom": (".csv", b"\xef\xbb\xbf", "csv-empty", None),
     "utf-16": (".csv", ROWS.encode("utf-16"), "csv-not-utf8", 1),
     "latin-1": (".csv", "a,label\n1,caf\xe9\n2,y\n".encode("latin-1"), "csv-not-utf8", 2),
