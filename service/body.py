@@ -6,7 +6,7 @@ import asyncio
 import base64
 import binascii
 import re
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator
 
 import anyio.from_thread
 from fastapi import Request
@@ -21,22 +21,29 @@ SHA256 = re.compile(r"(?:^|,)\s*sha-256\s*=\s*:([A-Za-z0-9+/=]*):", re.IGNORECAS
 async def stream_body(request: Request) -> AsyncIterator[bytes]:
     """The body in large pieces. Raises ``UsageError`` (``upload-stalled``)."""
     stream = request.stream()
-    buffer = bytearray()
-    while True:
-        try:
-            chunk = await asyncio.wait_for(anext(stream, None), STALL_SECONDS)
-        except TimeoutError as error:
-            raise UsageError(
-                "upload-stalled",
-                f"No byte has arrived for {STALL_SECONDS:g} seconds.",
-                hint="Send it again; what was sent in whole parts is kept.",
-            ) from error
-        buffer += chunk or b""
-        if len(buffer) >= CHUNK_BYTES or (chunk is None and buffer):
-            yield bytes(buffer)
-            buffer.clear()
-        if chunk is None:
-            return
+    while piece := await _gather(stream):
+        yield piece
+
+
+async def _gather(stream: AsyncGenerator[bytes, None]) -> bytes:
+    """So many chunks that they are worth a thread; empty at the end of the body."""
+    chunks, size = [], 0
+    now = asyncio.get_running_loop().time
+    try:
+        async with asyncio.timeout(STALL_SECONDS) as limit:
+            async for chunk in stream:
+                chunks.append(chunk)
+                size += len(chunk)
+                if size >= CHUNK_BYTES:
+                    break
+                limit.reschedule(now() + STALL_SECONDS)
+    except TimeoutError as error:
+        raise UsageError(
+            "upload-stalled",
+            f"No byte has arrived for {STALL_SECONDS:g} seconds.",
+            hint="Send it again; what was sent in whole parts is kept.",
+        ) from error
+    return b"".join(chunks)
 
 
 def read_body(request: Request) -> Iterator[bytes]:

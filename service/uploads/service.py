@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 MAX_OPEN = 100  # of an account at a time
 MAX_PARTS = 10_000  # S3's own limit
 MAX_MISSING_NAMED = 10
+NOTED_EVERY = timedelta(minutes=1)  # how exact the time is for which an upload is kept
 
 
 def upload_prefix(upload_id: str) -> str:
@@ -116,11 +117,13 @@ def sign_parts(
     Raises ``UsageError``: ``upload-not-found``, ``upload-ended``, ``part-number-invalid``.
     """
     settings = context.settings
-    with context.database.write() as session:
+    with context.database.read() as session:
         upload = repository.get_upload(session, account_id, upload_id)
-        _check_open(upload)
-        upload.expires_at = _keep(settings)
-        multipart = as_multipart(upload)
+    _check_open(upload)
+    if _keep(settings) - upload.expires_at > NOTED_EVERY:
+        with context.database.write() as session:
+            repository.get_upload(session, account_id, upload_id).expires_at = _keep(settings)
+    multipart = as_multipart(upload)
     parts = [Part(p.number, multipart.size_of(p.number), p.sha256) for p in asked]
     seconds = settings.part_url_seconds
     expires_at = utc_now() + timedelta(seconds=seconds)

@@ -3,10 +3,11 @@
 import base64
 import hashlib
 from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
 
 import pytest
 
-from service.models import Upload
+from service.models import Upload, utc_now
 from tests.integration.test_api_refusals import expect
 
 PART = 1024
@@ -176,10 +177,11 @@ def test_completing_says_what_is_missing(installation) -> None:
     assert "2 of 3 parts are missing: 1, 3." in problem["detail"]
 
 
-def test_the_row_of_an_upload_says_until_when_it_is_kept(installation) -> None:
+def test_an_upload_is_kept_for_longer_while_it_goes_on(installation) -> None:
     upload = begin(installation)
-    with installation.context.database.read() as session:
-        before = session.get_one(Upload, upload["id"]).expires_at
+    soon = utc_now() + timedelta(minutes=5)
+    with installation.context.database.write() as session:
+        session.get_one(Upload, upload["id"]).expires_at = soon
     sign(installation, upload, 1, part(1))
     with installation.context.database.read() as session:
-        assert session.get_one(Upload, upload["id"]).expires_at > before
+        assert session.get_one(Upload, upload["id"]).expires_at > soon + timedelta(days=1)
