@@ -49,7 +49,7 @@ class Service:
     def __init__(self, data: Path, guests: Path) -> None:
         self.data = data
         self.port = 0
-        solutions = {name: str(guests / name) for name in ("linear", "sleeper")}
+        solutions = {name: str(guests / name) for name in ("linear", "savable", "sleeper")}
         self.environment = inherited_environment() | {
             "AUTODL_SOLUTIONS": json.dumps(solutions),
             "AUTODL_MAX_UPLOAD_BYTES": str(MAX_UPLOAD_BYTES),
@@ -177,6 +177,20 @@ def test_coroutines_run_it_again_share_it_and_delete_it(service, zipped, tmp_pat
             assert caught.value.code == "submission-deleted"
 
     anyio.run(live)
+
+
+def test_the_model_of_a_run_predicts_the_same_rows_alike_without_the_service(
+    service, zipped, tiny_bundle, guests, tmp_path
+) -> None:
+    with service.client() as client:
+        submission = client.submit(zipped, budget_seconds=20, solution="savable")
+        assert client.wait(submission.id).state == "succeeded"
+        for name in ("model.zip", "predictions.csv"):
+            client.download(submission.id, name, tmp_path / name)
+    command = ["predict", str(tiny_bundle), "--model", str(tmp_path / "model.zip")]
+    done = service.autodl(*command, "--solution", str(guests / "savable"))
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == (tmp_path / "predictions.csv").read_text()
 
 
 def test_raw_data_go_to_results_by_one_command(service, tmp_path) -> None:
