@@ -13,7 +13,7 @@ from fastapi.openapi.utils import get_openapi
 from fastapi.staticfiles import StaticFiles
 from sqlalchemy import text
 
-from service import errors
+from service import errors, metrics
 from service.accounts import admin_endpoints
 from service.accounts import endpoints as account_endpoints
 from service.accounts.oidc import Provider
@@ -73,11 +73,13 @@ def create_app(settings: Settings, executor: Executor) -> FastAPI:
     )
     app.state.context = context
     app.add_middleware(Envelope)
+    app.add_middleware(metrics.Measured)
     errors.install(app, pages.render_problem)
     app.include_router(endpoints.router)
     app.include_router(share_endpoints.router)
     app.include_router(uploads.router)
     app.include_router(runs.router)
+    app.include_router(metrics.router)
     app.include_router(queue_endpoints.router)
     app.include_router(account_endpoints.router)
     app.include_router(admin_endpoints.router)

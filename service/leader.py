@@ -18,6 +18,7 @@ from sqlalchemy import text
 from service.db import Database, translated
 
 LEADER_LOCK = 2  # see db.WRITE_LOCK
+LOCK_FILE = "service.lock"
 PAUSE_SECONDS = 1.0
 
 
@@ -40,7 +41,7 @@ def leading(
 @contextmanager
 def _lead_by_file(folder: Path, stop: threading.Event) -> Iterator[Callable[[], None]]:
     folder.mkdir(parents=True, exist_ok=True)
-    with (folder / "service.lock").open("wb") as lock:
+    with (folder / LOCK_FILE).open("wb") as lock:
         while not stop.is_set():
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -67,3 +68,21 @@ def _lead_by_session(database: Database, stop: threading.Event) -> Iterator[Call
             yield check
         finally:
             connection.invalidate()  # closes the session, and with it the lock
+
+
+def is_led(database: Database, folder: Path) -> bool:
+    """Whether some process leads at this moment."""
+    if not database.is_sqlite:
+        query = "SELECT 1 FROM pg_locks JOIN pg_database AS d ON d.oid = database WHERE granted"
+        query += " AND locktype = 'advisory' AND objid = :lock AND datname = current_database()"
+        with database.read() as session:
+            return session.scalar(text(query), {"lock": LEADER_LOCK}) is not None
+    path = folder / LOCK_FILE
+    if not path.exists():
+        return False
+    with path.open("rb") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+        return False

@@ -12,9 +12,10 @@ from fastapi import APIRouter, Body, Depends, Request, Response
 from fastapi.responses import StreamingResponse
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
-from autodl.errors import PlatformError, UsageError
+from autodl.errors import PlatformError
 from service.body import read_body
 from service.context import Context, ContextDep
+from service.internal import check_port
 from service.storage.base import CHUNK_BYTES
 from service.submissions import repository, service
 
@@ -22,14 +23,6 @@ MAX_FILE_BYTES = 4 * 1024**3
 MAX_JSON_BYTES = 64 * 1024 * 1024  # a report of a check may be long
 
 Json = dict[str, Any]
-
-
-def check_port(request: Request, context: ContextDep) -> None:
-    """Nothing is here for those who come in by the public port, where there is another one."""
-    internal = context.settings.internal_port
-    if internal is not None and request.scope["server"][1] != internal:
-        raise UsageError("resource-not-found", "There is nothing at this address.")
-
 
 router = APIRouter(
     prefix="/internal/runs/{run_id}", include_in_schema=False, dependencies=[Depends(check_port)]
