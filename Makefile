@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 BUDGET ?= 60
 export PYTHONUTF8 := 1
 
-.PHONY: help demo serve test lint unit setup setup-dev lock proto clean
+.PHONY: help demo serve test lint unit setup setup-dev peers lock proto clean
 help:  ## list the commands
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 12
 
@@ -47,6 +47,14 @@ $(VENV)/.run: requirements.lock pyproject.toml | $(BIN)/uv
 
 $(VENV)/.dev: requirements-dev.lock $(VENV)/.run
 	@$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --require-hashes -r requirements-dev.lock
+	@touch $@
+
+peers: build/peers/.run  ## install what the benchmark compares the solution with, into build/peers
+build/peers/.run: requirements.lock pyproject.toml $(VENV)/.run
+	@$(BIN)/uv venv --quiet --clear --python $(BIN)/python build/peers
+	@$(BIN)/uv pip install --quiet --python build/peers/bin/python --no-deps --require-hashes -r requirements.lock
+	@$(BIN)/uv pip install --quiet --python build/peers/bin/python --group peers
+	@$(BIN)/uv pip install --quiet --python build/peers/bin/python --no-deps --editable .
 	@touch $@
 
 LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header \

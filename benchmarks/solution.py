@@ -1,11 +1,13 @@
-"""Run solutions on datasets inside a budget, each in a process of its own, and tabulate the curves.
+"""Run solutions on datasets inside budgets, each in processes of its own, and tabulate the curves.
 
-    python benchmarks/solution.py ../shared/data/* --budget 60 --solution winner_solution
+    python -m benchmarks.solution ../shared/data/*_*/ sklearn:wine aeon:GunPoint --budget 60
 
-A dataset is a bundle, or raw files with a meta.json, which are formatted once under --work. The
-results are written to --out as JSON, and as a Markdown table beside it. Times are seconds of the
-budget. --no-weights also runs each solution with an empty manifest of pretrained weights. A run is
-pinned to as many cores as --threads says.
+A dataset is what ``benchmarks/sources.py`` says. A solution is a name of ours, a folder, or a peer
+(``--peers`` takes all of ``benchmarks/peers``; they run in an environment of their own, ``make
+peers``). Results go to --out as JSON after each run, and as a Markdown table beside it; runs whose
+result is there already are not repeated, so that the same command goes on where it was stopped.
+Draw them with ``benchmarks/curves.py``. Times are seconds of the budget. A run is pinned to as many
+cores as --threads says.
 """
 
 from __future__ import annotations
@@ -15,19 +17,23 @@ import json
 import os
 import platform
 import resource
-import shutil
 import subprocess
 import sys
 import time
+from collections import defaultdict
 from dataclasses import asdict, dataclass, field
 from itertools import pairwise
 from pathlib import Path
 
 import psutil
 
+from benchmarks.sources import SourceError, bundle_of
+
 ROOT = Path(__file__).resolve().parent.parent
+PEERS = ROOT / "benchmarks" / "peers"
+PEERS_PYTHON = ROOT / "build" / "peers" / "bin" / "python"
 MARKS = (3, 10, 30, 60, 120, 300, 600)  # seconds at which the curve is read
-FORMAT_TIMEOUT_SECONDS = 600
+SKIPPED = "not its kind"
 OUTSIDE_SECONDS = 1300  # a run may take this much beyond its budget: construction, checks
 
 
@@ -38,18 +44,25 @@ class Result:
     dataset: str
     solution: str
     weights: bool
-    status: str
+    budget_seconds: float
+    status: str = "failed"
     message: str = ""
     alc: float | None = None
     nauc: float | None = None
     accuracy: float | None = None
     first_prediction_seconds: float | None = None
     nauc_at: dict[str, float | None] = field(default_factory=dict)
-    predictions: int = 0
+    points: list[tuple[float, float]] = field(default_factory=list)  # (seconds, NAUC)
     largest_fall: float = 0.0
     peak_rss_bytes: int = 0
     wall_seconds: float = 0.0
     cpu_seconds: float = 0.0
+    load: float = 0.0  # of the machine, when the run began
+
+    @property
+    def key(self) -> tuple[str, str, bool, float]:
+        """What makes it the same run."""
+        return self.dataset, self.solution, self.weights, self.budget_seconds
 
 
 def nauc_at(points: list[dict[str, float]], seconds: float) -> float | None:
@@ -63,43 +76,23 @@ def largest_fall(points: list[dict[str, float]]) -> float:
     return max([0.0, *(before["nauc"] - after["nauc"] for before, after in pairwise(points))])
 
 
-def bundle_of(dataset: Path, work: Path) -> Path:
-    """The dataset as a bundle: itself, or its formatted copy. Raises CalledProcessError."""
-    meta = dataset / "meta.json"
-    if not meta.is_file() or not (dataset / "README.md").is_file():
-        return dataset
-    target = work / "bundles" / dataset.name
-    if not target.is_dir():
-        command = [sys.executable, "-m", "cli.main", "format", str(dataset), str(target)]
-        if columns := json.loads(meta.read_text(encoding="utf-8")).get("label_columns"):
-            command += ["--label", ",".join(columns)]
-        subprocess.run(
-            command, check=True, capture_output=True, text=True, timeout=FORMAT_TIMEOUT_SECONDS
-        )
-    return target
-
-
-def without_weights(solution: Path, work: Path) -> Path:
-    """A copy of the solution whose manifest of weights is empty."""
-    copy = work / "without_weights" / solution.name
-    shutil.rmtree(copy, ignore_errors=True)
-    shutil.copytree(solution, copy, ignore=shutil.ignore_patterns("__pycache__"))
-    (copy / "weights_manifest.json").write_text("[]\n", encoding="utf-8")
-    return copy
-
-
-def run(dataset: Path, solution: Path, weights: bool, options: argparse.Namespace) -> Result:
+def run(dataset: str, solution: str, weights: bool, budget: float, options: Options) -> Result:
     """Run one solution on one dataset through `autodl run`, in its own process."""
-    result = Result(dataset.name, solution.name, weights, "failed")
+    name = Path(dataset).name.replace(":", "_")
+    result = Result(name, Path(solution).name, weights, budget, load=round(os.getloadavg()[0], 1))
     try:
-        bundle = bundle_of(dataset, options.work)
-    except subprocess.CalledProcessError as error:
-        result.message = (error.stderr.strip().splitlines() or ["no message"])[-1]
+        bundle = bundle_of(dataset, options.work, PEERS_PYTHON)
+    except SourceError as error:
+        result.message = str(error)
         return result
-    if not weights:
-        solution = without_weights(solution, options.work)
-    command = [sys.executable, "-m", "cli.main", "run", str(bundle), "--json"]
-    command += ["--solution", str(solution), "--budget", str(options.budget)]
+    is_peer = Path(solution).parent == PEERS
+    python = str(PEERS_PYTHON) if is_peer else sys.executable
+    if not Path(python).is_file():
+        result.message = "the peers are not installed: make peers"
+        return result
+    command = [python, "-m", "cli.main", "run", str(bundle), "--json"]
+    command += ["--solution", solution, "--budget", str(budget)]
+    command += [] if weights else ["--weights", "none"]
     before, start = resource.getrusage(resource.RUSAGE_CHILDREN), time.monotonic()
     try:
         done = subprocess.run(
@@ -107,7 +100,8 @@ def run(dataset: Path, solution: Path, weights: bool, options: argparse.Namespac
             capture_output=True,
             text=True,
             check=False,
-            timeout=options.budget + OUTSIDE_SECONDS,
+            cwd=ROOT,
+            timeout=budget + OUTSIDE_SECONDS,
             preexec_fn=lambda: _pin(options.threads),
         )
     except subprocess.TimeoutExpired:
@@ -135,10 +129,13 @@ def _read(done: subprocess.CompletedProcess[str], result: Result) -> None:
         return
     points = said.get("points") or []
     result.status, result.message = said["status"], said.get("message") or ""
+    if "raised NotImplementedError" in result.message:  # how a peer says what it is not for
+        result.status = SKIPPED
     result.alc, result.nauc, result.accuracy = said["alc"], said["nauc"], said["accuracy"]
     result.first_prediction_seconds = said["first_prediction_seconds"]
     result.nauc_at = {str(mark): nauc_at(points, mark) for mark in MARKS}
-    result.predictions, result.largest_fall = len(points), largest_fall(points)
+    result.points = [(round(p["seconds"], 2), round(p["nauc"], 5)) for p in points]
+    result.largest_fall = largest_fall(points)
     result.peak_rss_bytes = said["peak_rss_bytes"] or 0
 
 
@@ -163,19 +160,45 @@ def machine(threads: int) -> dict[str, object]:
 
 
 def table(results: list[Result], budget: float) -> str:
-    """A Markdown table, one line a run."""
+    """A Markdown table of one budget's runs, one line each."""
     marks = [mark for mark in MARKS if mark < budget]
     head = ["dataset", "solution", "weights", "first s", *(f"{mark} s" for mark in marks)]
     head += ["end", "ALC", "accuracy", "fall", "peak GB", "CPU s", "status"]
     lines = ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
-    for r in results:
+    for r in sorted(results, key=lambda r: (r.dataset, -(r.alc or 0))):
         cells = [r.dataset, r.solution, "yes" if r.weights else "no"]
         cells.append(_number(r.first_prediction_seconds, 1))
         cells += [_number(r.nauc_at.get(str(mark)), 3) for mark in marks]
         cells += [_number(x, 3) for x in (r.nauc, r.alc, r.accuracy, r.largest_fall)]
         cells += [_number(r.peak_rss_bytes / 1e9, 2), _number(r.cpu_seconds, 0)]
         cells.append(r.status + (f": {r.message}" if r.message else ""))
-        lines.append("| " + " | ".join(cells) + " |")
+        lines.append("| " + " | ".join(cells).replace("\n", " ") + " |")
+    return "\n".join(lines) + "\n"
+
+
+def summary(results: list[Result]) -> str:
+    """A Markdown table of the solutions: mean ALC, mean rank and failures on what they take."""
+    by_dataset = defaultdict(list)
+    for result in results:
+        if result.status != SKIPPED:
+            by_dataset[result.dataset].append(result)
+    ranks = defaultdict(list)
+    for runs in by_dataset.values():
+        for r in runs:
+            better = sum((other.alc or 0) > (r.alc or 0) for other in runs)
+            equal = sum((other.alc or 0) == (r.alc or 0) for other in runs)
+            ranks[r.solution, r.weights].append((1 + better + (equal - 1) / 2, r))
+    lines = [
+        "| solution | weights | datasets | mean ALC | mean rank | failures |",
+        "|" + "---|" * 6,
+    ]
+    means = {who: sum(rank for rank, _ in found) / len(found) for who, found in ranks.items()}
+    for (name, weights), mean in sorted(means.items(), key=lambda item: item[1]):
+        found = [r for _, r in ranks[name, weights]]
+        alc = sum(r.alc or 0 for r in found) / len(found)
+        failures = sum(r.status != "succeeded" for r in found)
+        cells = [name, "yes" if weights else "no", str(len(found)), f"{alc:.3f}"]
+        lines.append("| " + " | ".join([*cells, f"{mean:.2f}", str(failures)]) + " |")
     return "\n".join(lines) + "\n"
 
 
@@ -183,40 +206,81 @@ def _number(value: float | None, digits: int) -> str:
     return "-" if value is None else f"{value:.{digits}f}"
 
 
-def parse(arguments: list[str] | None = None) -> argparse.Namespace:
+class Options(argparse.Namespace):
     """The command's options."""
+
+    datasets: list[str]
+    solution: list[str]
+    budget: list[float]
+    threads: int
+    no_weights: bool
+    peers: bool
+    work: Path
+    out: Path | None
+
+
+def parse(arguments: list[str] | None = None) -> Options:
+    """Read the command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("datasets", nargs="+", type=Path, help="bundles, or raw practice datasets")
-    parser.add_argument("--solution", action="append", type=Path, help="folder; may be repeated")
-    parser.add_argument("--budget", type=float, default=60)
+    parser.add_argument("datasets", nargs="+", help="see benchmarks/sources.py")
+    parser.add_argument("--solution", action="append", help="a name or a folder; may be repeated")
+    parser.add_argument("--budget", action="append", type=float, help="seconds; may be repeated")
     parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--no-weights", action="store_true", help="also run without any weights")
+    parser.add_argument("--no-weights", action="store_true", help="also the winner without weights")
+    parser.add_argument("--peers", action="store_true", help="and every one of benchmarks/peers")
     parser.add_argument("--work", type=Path, default=ROOT / "build" / "benchmarks")
     parser.add_argument("--out", type=Path, help="JSON file; the table goes beside it")
-    options = parser.parse_args(arguments)
-    options.solution = options.solution or [ROOT / "winner_solution"]
+    options = parser.parse_args(arguments, Options())
+    options.solution = options.solution or ["winner"]
+    options.budget = options.budget or [60.0]
+    options.solution += sorted(map(str, PEERS.glob("*/"))) if options.peers else []
+    options.work = options.work.resolve()
     return options
 
 
+def load(out: Path | None) -> list[Result]:
+    """The results that are there already; those that failed are tried again."""
+    if out is None or not out.is_file():
+        return []
+    found = json.loads(out.read_text(encoding="utf-8"))["results"]
+    results = [Result(**values) for values in found]
+    return [result for result in results if result.points or result.status == SKIPPED]
+
+
+def write(results: list[Result], out: Path, threads: int) -> None:
+    """The JSON file, and the tables beside it."""
+    facts = {"machine": machine(threads), "results": [asdict(result) for result in results]}
+    out.parent.mkdir(parents=True, exist_ok=True)
+    part = out.with_suffix(".part")
+    part.write_text(json.dumps(facts, indent=1) + "\n", encoding="utf-8")
+    part.replace(out)
+    text = ", ".join(f"{key} {value}" for key, value in facts["machine"].items()) + ".\n"
+    loads = [result.load for result in results]
+    text += f"Load when a run began: {min(loads):g} to {max(loads):g}.\n"
+    for budget in sorted({result.budget_seconds for result in results}):
+        chosen = [result for result in results if result.budget_seconds == budget]
+        text += f"\n## Budget {budget:g} s\n\n{summary(chosen)}\n{table(chosen, budget)}"
+    out.with_suffix(".md").write_text(text, encoding="utf-8")
+
+
 def main() -> int:
-    """Run all, printing each line as it is known; 1 when any run failed."""
+    """Run all that is still missing, printing each line as it is known; 1 when any run failed."""
     options = parse()
-    choices = (True, False) if options.no_weights else (True,)
-    results = []
-    for dataset in options.datasets:
-        for solution in options.solution:
-            for weights in choices:
-                results.append(run(dataset.resolve(), solution.resolve(), weights, options))
-                print(table(results[-1:], options.budget).splitlines()[-1], flush=True)
-    if options.out:
-        facts = {"machine": machine(options.threads), "budget_seconds": options.budget}
-        facts["results"] = [asdict(result) for result in results]
-        options.out.parent.mkdir(parents=True, exist_ok=True)
-        options.out.write_text(json.dumps(facts, indent=1) + "\n", encoding="utf-8")
-        described = ", ".join(f"{key} {value}" for key, value in facts["machine"].items())
-        text = f"Budget {options.budget:g} s; {described}.\n\n{table(results, options.budget)}"
-        options.out.with_suffix(".md").write_text(text, encoding="utf-8")
-    return int(any(result.status != "succeeded" for result in results))
+    results = load(options.out)
+    known = {result.key for result in results}
+    for budget in options.budget:
+        for dataset in options.datasets:
+            for solution in options.solution:
+                choices = (True, False) if options.no_weights and solution == "winner" else (True,)
+                for weights in choices:
+                    name = Path(dataset).name.replace(":", "_")
+                    if (name, Path(solution).name, weights, budget) in known:
+                        continue
+                    results.append(run(dataset, solution, weights, budget, options))
+                    print(table(results[-1:], budget).splitlines()[-1], flush=True)
+                    if options.out:
+                        write(results, options.out, options.threads)
+    return int(any(result.status not in ("succeeded", SKIPPED) for result in results))
 
 
 if __name__ == "__main__":

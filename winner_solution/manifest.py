@@ -15,7 +15,7 @@ from pathlib import Path
 
 FOLDER = Path(__file__).resolve().parent
 NAME = "MANIFEST"
-_PARTS = ("*.py", "*/*.py", "weights_manifest.json")
+_PARTS = ("*.py", "*/*.py", "weights_manifest.json", "golden.json")
 
 
 def digests(folder: Path = FOLDER) -> dict[str, str]:
