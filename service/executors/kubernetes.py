@@ -23,7 +23,7 @@ from service.executors.jobs import FOLDER, MANAGED, PROGRAMS, RUN_LABEL, build_j
 from service.executors.pods import observe_job
 from service.executors.tasks import Places, build_tasks
 from service.settings import KubernetesSettings, Settings
-from service.worker.report import ReportTo
+from service.worker.tasks import ReportTo
 
 SELECTOR = ",".join(f"{key}={value}" for key, value in MANAGED.items())
 PAGE = 500  # objects in one answer

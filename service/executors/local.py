@@ -23,7 +23,7 @@ from service.executors.tasks import Places, build_tasks
 from service.settings import Settings, inherited_environment
 from service.worker import supervisor
 from service.worker.program import Task, read_guest_log
-from service.worker.report import ReportTo
+from service.worker.tasks import ReportTo
 
 START_SECONDS = 30.0  # for a supervisor to write its first status
 MARGIN_SECONDS = 30.0  # over a program's own clock, before its supervisor uses force

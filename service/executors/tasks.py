@@ -11,11 +11,7 @@ from pathlib import Path
 from service.executors.base import RunKind, RunSpec
 from service.settings import Settings
 from service.worker.program import Task
-from service.worker.publish import PublishTask
-from service.worker.report import ReportTo
-from service.worker.score import ScoreTask
-from service.worker.solve import SolveTask
-from service.worker.stage import StageTask
+from service.worker.tasks import PublishTask, ReportTo, ScoreTask, SolveTask, StageTask
 
 
 @dataclass(frozen=True)

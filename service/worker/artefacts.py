@@ -23,7 +23,7 @@ from service.worker.report import Reporter
 from service.worker.score import find_labels
 
 if TYPE_CHECKING:
-    from service.worker.publish import PublishTask
+    from service.worker.tasks import PublishTask
 
 LABELLED = "labelled/dataset.predict"  # what the user gets for the unlabelled part
 

@@ -7,7 +7,6 @@ platform is at fault it records nothing but the log and fails; the reconciler ma
 from __future__ import annotations
 
 import json
-from pathlib import Path
 
 from autodl.errors import AutoDLError, BundleError, PlatformError, SolutionError
 from autodl.score import LearningCurve
@@ -15,30 +14,15 @@ from service.submissions.service import summarize
 from service.worker.artefacts import Artefacts
 from service.worker.program import (
     Json,
-    Task,
     describe_error,
     read_guest_log,
     read_json,
     run_program,
 )
-from service.worker.report import Reporter, ReportTo, open_reporter
+from service.worker.report import Reporter, open_reporter
 from service.worker.score import read_points
 from service.worker.supervisor import ProgramEnd, read_status
-
-
-class PublishTask(Task):
-    """Where the other programs left what they made, and what the manifest says of the run."""
-
-    folder: Path
-    bundle: Path
-    labels: Path
-    output: Path
-    solution: Path | None  #: set for a solving run
-    weights: str | None = None
-    sha256: str  #: of the bundle as it was uploaded
-    curve: Path
-    budget_seconds: float
-    report_to: ReportTo
+from service.worker.tasks import PublishTask
 
 
 def publish(task: PublishTask) -> None:

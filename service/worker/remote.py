@@ -13,7 +13,8 @@ from autodl.errors import PlatformError
 from service.storage import StoredObject
 
 if TYPE_CHECKING:
-    from service.worker.report import Files, ReportTo
+    from service.worker.report import Files
+    from service.worker.tasks import ReportTo
 
 Json = dict[str, Any]
 PATIENCE_SECONDS = 120.0  # with a service that does not answer

@@ -10,7 +10,6 @@ import time
 from collections.abc import Callable, Iterable
 from typing import BinaryIO, Protocol
 
-from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy.orm import Session
 
 from autodl.errors import PlatformError
@@ -19,22 +18,10 @@ from service.storage import StoredObject, open_storage
 from service.submissions import service
 from service.worker.program import Json
 from service.worker.remote import RemoteReporter
+from service.worker.tasks import ReportTo
 
 PATIENCE_SECONDS = 120.0  # with a database that does not answer
 PAUSE_SECONDS = 0.5
-
-
-class ReportTo(BaseModel):
-    """Where a run's results go, and the token that opens the door to them."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    run_id: str
-    token: str = Field(repr=False)
-    prefix: str
-    api_url: str = ""  #: of the service, for a run that reaches neither database nor store
-    database_url: str = Field(default="", repr=False)
-    storage: str = Field(default="", repr=False)
 
 
 class Files(Protocol):

@@ -14,19 +14,9 @@ from autodl.errors import AutoDLError
 from autodl.predictions import read_labels, read_start
 from autodl.score import LearningCurve, Point, follow
 from autodl.untrusted import open_plain
-from service.worker.program import Json, Task, describe_error, read_json, run_program, write_json
-from service.worker.report import Reporter, ReportTo, open_reporter
-
-
-class ScoreTask(Task):
-    """The labels' folder, the solution's output, and where the points go."""
-
-    labels: Path
-    output: Path
-    curve: Path  #: the points so far, for ``publish`` and for a second start
-    over: Path  #: exists when the solution has stopped
-    budget_seconds: float
-    report_to: ReportTo
+from service.worker.program import Json, describe_error, read_json, run_program, write_json
+from service.worker.report import Reporter, open_reporter
+from service.worker.tasks import ScoreTask
 
 
 def score(task: ScoreTask) -> Json:

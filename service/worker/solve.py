@@ -15,23 +15,12 @@ from autodl import confine
 from autodl.errors import PlatformError
 from autodl.solve import Equipment, Limits
 from autodl.solve import solve as run_solution
-from service.worker.program import Json, Task, run_program
+from service.worker.program import Json, run_program
+from service.worker.tasks import SolveTask
 
 LOG_BYTES = 2 * 1024 * 1024
 REPORT_BYTES = 64 * 1024 * 1024  # the largest file that a check may write
 SERVICE = Path(__file__).resolve().parents[1]
-
-
-class SolveTask(Task):
-    """What to work on, and for how long."""
-
-    bundle: Path
-    output: Path
-    solution: Path | None
-    budget_seconds: float
-    construction_seconds: float
-    gpu: str | None
-    weights: str | None = None
 
 
 def solve(task: SolveTask) -> Json | None:

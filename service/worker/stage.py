@@ -16,17 +16,8 @@ import httpx2
 
 from autodl.bundle import find_bundle, sha256_file, split_bundle, unpack_zip
 from autodl.errors import PlatformError
-from service.worker.program import Task, run_program
-
-
-class StageTask(Task):
-    """The stored bundle, and the folders to make of it."""
-
-    url: str
-    size_bytes: int
-    sha256: str
-    bundle: Path  #: of a solving run: what the solution may see
-    labels: Path | None  #: set for a solving run
+from service.worker.program import run_program
+from service.worker.tasks import StageTask
 
 
 def stage(task: StageTask) -> None:

@@ -18,9 +18,9 @@ from service.models import SubmissionState as S
 from service.submissions import repository, service
 from service.worker import archives
 from service.worker.program import write_json
-from service.worker.publish import PublishTask, publish
-from service.worker.report import ReportTo
+from service.worker.publish import publish
 from service.worker.supervisor import ProgramEnd, Status
+from service.worker.tasks import PublishTask, ReportTo
 
 HELD = {"files": "landlock-5", "network": "seccomp"}
 NOTHING_WRONG = {"error": None, "value": {"error": None, "seconds": 7.5, "confinement": HELD}}

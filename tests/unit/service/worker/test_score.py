@@ -7,8 +7,9 @@ from autodl.predictions import write_predictions
 from service.models import RunKind
 from service.submissions import repository, service
 from service.worker import report as reporting
-from service.worker.report import DirectReporter, ReportTo, open_reporter
-from service.worker.score import ScoreTask, read_points, score
+from service.worker.report import DirectReporter, open_reporter
+from service.worker.score import read_points, score
+from service.worker.tasks import ReportTo, ScoreTask
 
 LABELS = [[1, 0], [0, 1], [1, 0], [0, 1]]
 

@@ -8,7 +8,8 @@ import pytest
 from autodl import confine
 from autodl.errors import PlatformError
 from service.worker import solve as program
-from service.worker.solve import SolveTask, solve
+from service.worker.solve import solve
+from service.worker.tasks import SolveTask
 
 
 @pytest.fixture

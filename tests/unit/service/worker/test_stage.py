@@ -8,7 +8,8 @@ import pytest
 
 from autodl.errors import BundleError, PlatformError
 from service.storage import open_storage
-from service.worker.stage import StageTask, stage
+from service.worker.stage import stage
+from service.worker.tasks import StageTask
 
 
 @pytest.fixture
