@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import BaseModel, ConfigDict, Field, StrictBool, field_validator
 
 from service.accounts.limits import Limits
 from service.accounts.quotas import Usage, next_day
@@ -42,7 +42,7 @@ class AccountChange(Change):
     """What an account may change of itself; what is left out stays."""
 
     locale: Literal["en", "fr", "zh-Hans"] | None = None
-    wants_mail: bool | None = None
+    wants_mail: StrictBool | None = None
 
 
 class TokenView(View):
@@ -123,7 +123,7 @@ class AdminAccountChange(Change):
     """What administrators change of an account; what is left out stays."""
 
     role: Role | None = None
-    disabled: bool | None = None
+    disabled: StrictBool | None = None
     weight: float | None = Field(default=None, gt=0, le=1000)
     limits: dict[str, float | None] | None = Field(
         default=None, description="all of its own limits anew: null is no limit, absent the default"

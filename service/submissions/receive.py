@@ -5,6 +5,7 @@ A file is streamed into the store, then its row is written; of what is refused n
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
@@ -31,6 +32,7 @@ ROUTE = "POST /v1/submissions"
 TEXT_FIELDS = ("name", "budget_seconds", "solution", "sha256")
 OVERHEAD_BYTES = 1024 * 1024  # of a form around its file
 MAX_JSON_BYTES = 64 * 1024
+SHA256 = re.compile(r"[0-9a-fA-F]{64}")
 
 
 @dataclass
@@ -188,6 +190,8 @@ def _receive_part(part: Part, received: _Received, context: Context, key: str) -
 
 def _check_fields(received: _Received, context: Context) -> service.Request:
     fields = received.fields
+    if not SHA256.fullmatch(fields.get("sha256", "0" * 64)):
+        raise UsageError("field-invalid", "sha256 is not a SHA-256 in hexadecimal.")
     budget = None
     if text := fields.get("budget_seconds"):
         try:

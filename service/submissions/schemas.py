@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, field_validator
 
 from service.models import CurvePoint, Submission, SubmissionState
 from service.submissions.sharing import DEFAULT_SECONDS, MAX_SECONDS
@@ -33,6 +33,13 @@ class SubmissionChange(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     retained_until: AwareDatetime = Field(description="with its offset from UTC")
+
+    @field_validator("retained_until", mode="before")
+    @classmethod
+    def _refuse_numbers(cls, value: object) -> object:
+        if not isinstance(value, str) or value.strip("+-.0123456789") == "":
+            raise ValueError("it must be a text like 2027-01-31T12:00:00Z")
+        return value
 
 
 class ShareRequest(BaseModel):

@@ -6,6 +6,7 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Query, Request, Response
 from fastapi.concurrency import run_in_threadpool
+from pydantic import AfterValidator
 from sqlalchemy.orm import Session
 
 from service.auth import authenticate
@@ -36,6 +37,9 @@ BYTES: dict[str, Any] = {
 
 router = APIRouter(prefix="/v1/uploads", tags=["uploads"], responses=PROBLEMS)
 AccountId = Annotated[str, Depends(authenticate)]
+Name = Annotated[
+    str, Query(min_length=1, max_length=MAX_NAME_CHARACTERS), AfterValidator(check_name)
+]
 
 
 @router.post(
@@ -71,10 +75,10 @@ def put_upload(
     response: Response,
     context: ContextDep,
     account_id: AccountId,
-    name: Annotated[str, Query(min_length=1, max_length=MAX_NAME_CHARACTERS)] = "bundle.zip",
+    name: Name = "bundle.zip",
 ) -> UploadView:
     """Send a bundle in one piece: `curl -T bundle.zip`. A cut means beginning again."""
-    upload = receive.receive_whole(request, context, account_id, check_name(name))
+    upload = receive.receive_whole(request, context, account_id, name)
     response.headers["Location"] = f"/v1/uploads/{upload.id}"
     return _describe(context, upload)
 

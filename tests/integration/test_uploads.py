@@ -153,6 +153,16 @@ def test_one_put_is_enough_for_curl(installation) -> None:
     assert stored(installation, upload) == CONTENT
 
 
+@pytest.mark.parametrize("name", ["", " ", "a%00b", "%1b[31m", "x" * 201, "%ed%a0%80", "%ff"])
+def test_a_name_can_be_shown(installation, name) -> None:
+    answer = installation.http.put(f"/v1/uploads?name={name}", content=CONTENT)
+    if name in ("%ed%a0%80", "%ff"):  # what is no UTF-8 is read as a sign for that
+        assert answer.status_code == 201
+    else:
+        expect(answer, 422, "field-invalid")
+    assert answer.status_code == 201 or nothing_is_left(installation)
+
+
 def test_what_was_begun_can_be_given_up(installation) -> None:
     upload = begin(installation)
     send(installation, upload, 1)
