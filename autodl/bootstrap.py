@@ -1,21 +1,25 @@
 """Bootstrap intervals of NAUC, accuracy and ALC: how far the scores would move with the test set.
 
 The rows of the test set are drawn anew with replacement (Efron 1979), all columns of a row and
-all predictions of a run together, so what is common to them stays common. Intervals are
-percentiles. Everything is seeded: the same scores give the same intervals.
+all predictions of a run together, so what is common to them stays common. The spread of the
+resamples becomes an interval on Fisher's z scale, where a score near 1 has room on one side only;
+percentiles alone are too narrow there. Everything is seeded: the same scores give the same
+intervals.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from statistics import NormalDist
 
 import numpy as np
 from numpy.typing import NDArray
 
-from autodl.score import Matrix, Point, scorable_columns, time_transform
+from autodl.score import Matrix, Point, nauc, scorable_columns, time_transform
 
 LEVEL = 0.95
+DEVIATIONS = NormalDist().inv_cdf((1 + LEVEL) / 2)
 SEED = 0
 MOST, FEWEST = 1000, 100  # resamples; with fewer an interval would be noise
 WORK = 400_000_000  # weighed scores, a few seconds of one core
@@ -24,7 +28,7 @@ CHUNK = 500_000  # weights at once
 
 @dataclass(frozen=True)
 class Interval:
-    """Between the 2.5 and 97.5 percentiles."""
+    """Where the score of another test set of this size would mostly lie."""
 
     low: float
     high: float
@@ -38,13 +42,16 @@ def count_resamples(cells: int) -> int:
 
 def nauc_interval(labels: Matrix, predictions: Matrix) -> Interval | None:
     """Return the interval of the NAUC; None where the test set is too large or too uniform."""
-    return _percentiles(nauc_samples(labels, predictions, count_resamples(labels.size)))
+    samples = nauc_samples(labels, predictions, count_resamples(labels.size))
+    return _interval(nauc(labels, predictions), samples, _count_evidence(labels))
 
 
 def mean_interval(values: Matrix) -> Interval | None:
-    """Return the interval of the mean of one value a row, such as whether it is right."""
+    """Return the interval of the mean of one value in [0, 1] a row, such as whether it is right."""
     chunks = _draw(len(values), count_resamples(len(values)))
-    return _percentiles(np.concatenate([values @ w / len(values) for w in chunks] or [_NONE]))
+    means = np.concatenate([values @ w / len(values) for w in chunks] or [_NONE])
+    found = _interval(2 * float(values.mean()) - 1, 2 * means - 1, len(values))
+    return None if found is None else Interval((found.low + 1) / 2, (found.high + 1) / 2)
 
 
 def alc_interval(
@@ -62,10 +69,14 @@ def alc_interval(
         return None
     times = time_transform([point.seconds for point in points], budget_seconds)
     widths = np.diff(np.append(times, 1.0))
+    scores, whole = np.array([point.nauc for point in points]), float(widths.sum())
+    if whole <= 0:
+        return None  # the only point is at the very end
     areas = np.zeros(resamples)
     for point, width in zip(points, widths, strict=True):
-        areas += width * nauc_samples(labels, read(point.index), resamples)
-    return _percentiles(areas)
+        areas += width / whole * nauc_samples(labels, read(point.index), resamples)
+    found = _interval(float(widths @ scores) / whole, areas, _count_evidence(labels))
+    return None if found is None else Interval(found.low * whole, found.high * whole)
 
 
 _NONE: Matrix = np.empty(0)
@@ -116,10 +127,28 @@ def _draw(rows: int, resamples: int) -> Iterator[NDArray[np.float32]]:
         yield np.ascontiguousarray(flat.reshape(count, rows).T, np.float32)
 
 
-def _percentiles(samples: Matrix) -> Interval | None:
+def _count_evidence(labels: Matrix) -> int:
+    """How many rows could have been ranked wrongly, each counted for one class only."""
+    columns = scorable_columns(labels)
+    if len(columns) == 2 and (labels.sum(axis=1) == 1).all():
+        columns = columns[:1]  # the other one says the same
+    positives = (labels[:, columns] == 1).sum(axis=0)
+    return int(np.minimum(positives, len(labels) - positives).sum())
+
+
+def _interval(value: float, samples: Matrix, evidence: int) -> Interval | None:
+    """The interval of a value in [-1, 1]; None where too few resamples define it.
+
+    A perfect value never varies. Its interval reaches down to where, of ``evidence`` chances to
+    err, none would be taken with a probability of 2.5 % (Clopper and Pearson 1934).
+    """
     defined = samples[np.isfinite(samples)]
     if len(defined) < FEWEST:
         return None
-    tail = (1 - LEVEL) / 2
-    low, high = np.quantile(defined, (tail, 1 - tail))
-    return Interval(float(low), float(high))
+    deviation = float(defined.std(ddof=1))
+    if abs(value) >= 1 - 1e-12:
+        worst = 2 * ((1 - LEVEL) / 2) ** (1 / max(1, evidence)) - 1
+        return Interval(worst, 1.0) if value > 0 else Interval(-1.0, -worst)
+    reach = DEVIATIONS * deviation / (1 - value**2)
+    middle = np.arctanh(value)
+    return Interval(float(np.tanh(middle - reach)), float(np.tanh(middle + reach)))

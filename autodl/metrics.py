@@ -115,7 +115,7 @@ class Metrics:
     def to_json(self) -> dict[str, Any]:
         """Return plain values under the names of the fields, finite numbers only."""
         values: dict[str, Any] = json.loads(json.dumps(asdict(self), allow_nan=False))
-        interval = {"level": bootstrap.LEVEL, "seed": bootstrap.SEED, "method": "percentile"}
+        interval = {"level": bootstrap.LEVEL, "seed": bootstrap.SEED, "method": "fisher-z"}
         return {"schema": SCHEMA} | values | {"bootstrap": interval}
 
 

@@ -9,6 +9,7 @@ from sklearn import metrics as sk
 from sklearn.calibration import calibration_curve
 
 from autodl import bootstrap
+from autodl.bootstrap import Interval
 from autodl.errors import SolutionError
 from autodl.metrics import measure
 from autodl.score import LearningCurve, accuracy, nauc, soft_accuracy
@@ -182,17 +183,37 @@ def test_a_resample_is_scored_as_the_scorer_would_score_it() -> None:
         assert samples[number] == pytest.approx(nauc(truth[rows], scores[rows]), abs=1e-6)
 
 
-def test_the_interval_covers_the_true_area_as_often_as_it_says() -> None:
+@pytest.mark.parametrize(
+    ("rows", "positives", "distance"), [(150, 60, 1.0), (40, 20, 2.0), (60, 20, 1.5)]
+)
+def test_the_interval_covers_the_true_area_as_often_as_it_says(rows, positives, distance) -> None:
     random = np.random.default_rng(4)
-    distance, covered, trials = 1.0, 0, 200
+    covered, trials = 0, 200
     true = 2 * NormalDist().cdf(distance / 2**0.5) - 1  # of two normals so far apart
     for _ in range(trials):
-        labels = (np.arange(150) < 60).astype(float)
-        scores = random.normal(size=150) + distance * labels
+        labels = (np.arange(rows) < positives).astype(float)
+        scores = random.normal(size=rows) + distance * labels
         interval = bootstrap.nauc_interval(labels[:, None], scores[:, None])
         assert interval is not None
         covered += interval.low <= true <= interval.high
-    assert 0.90 <= covered / trials <= 0.99
+    assert 0.92 <= covered / trials <= 0.985
+
+
+def test_a_perfect_score_is_as_sure_as_the_test_set_is_large() -> None:
+    lows = []
+    for rows in (10, 100, 1000):
+        labels = np.eye(2)[np.arange(rows) % 2]
+        interval = bootstrap.nauc_interval(labels, labels)
+        assert interval is not None
+        assert interval.high == 1
+        lows.append(interval.low)
+    assert lows == pytest.approx([2 * 0.025 ** (2 / rows) - 1 for rows in (10, 100, 1000)])
+    assert lows == sorted(lows)
+
+
+def test_constant_predictions_are_surely_worth_nothing() -> None:
+    truth, _ = multi_class()
+    assert bootstrap.nauc_interval(truth, np.full(truth.shape, 0.2)) == Interval(0, 0)
 
 
 def test_the_interval_of_a_curve_of_one_point_is_that_of_its_score() -> None:
@@ -200,7 +221,10 @@ def test_the_interval_of_a_curve_of_one_point_is_that_of_its_score() -> None:
     curve = LearningCurve(60)
     point = curve.add(0, 0.0, truth, scores)
     area = bootstrap.alc_interval(truth, curve.points, 60, lambda index: scores)
-    assert area == measure(truth, scores).nauc_interval
+    expected = measure(truth, scores).nauc_interval
+    assert expected is not None
+    assert area is not None
+    assert (area.low, area.high) == pytest.approx((expected.low, expected.high))
     assert point.alc == point.nauc
 
 
