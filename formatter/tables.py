@@ -61,17 +61,22 @@ class Table:
     def frames(self) -> Iterator[pl.DataFrame]:
         """The rows, some thousand at a time, with ``LINE`` and ``SUBSET``; empty cells are None.
 
+        There is always one, if only an empty one.
         Raises what the parts raise.
         """
+        empty = True
         for part in self.parts:
             wanted = {name: self.types[name] for name in part.types}
             lacking = [pl.lit(None, t).alias(c) for c, t in self.types.items() if c not in wanted]
             subset = pl.lit(part.subset, pl.String).alias(SUBSET)
             for frame in part.frames(wanted):
                 yield frame.with_columns(*lacking, subset).select(*self.types, LINE, SUBSET)
+                empty = False
+        if empty:
+            yield pl.DataFrame(schema={**self.types, LINE: pl.Int64, SUBSET: pl.String})
 
     def head(self) -> pl.DataFrame:
-        """The first rows. Raises BundleError (``source-empty``) when there are none."""
+        """The first rows."""
         frames = []
         rows = 0
         for frame in self.frames():
@@ -79,8 +84,6 @@ class Table:
             rows += len(frame)
             if rows >= HEAD_ROWS:
                 break
-        if not rows:
-            raise BundleError("source-empty", "The source has no examples.", file=self.file)
         return pl.concat(frames).head(HEAD_ROWS)
 
     def with_words(self) -> Table:
