@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import json
 import os
 import threading
 from collections.abc import Callable
@@ -93,11 +92,18 @@ def upload(bundle: Path, on_progress: Progress | None) -> Flow[str]:
 
 
 def _upload(bundle: Path, size: int, digest: str, tell: Progress) -> Flow[str | None]:
-    """The id of the complete upload; ``None`` where the service has no uploads in parts."""
-    memory = _Memory(bundle, digest)
-    view = yield from _begin(memory, bundle, size, digest)
-    if view is None:
-        return None
+    """The id of the complete upload; ``None`` where the service has no uploads in parts.
+
+    The service knows by the file's digest what has arrived of it, so nothing is remembered here.
+    """
+    wanted = {"name": bundle.name, "size_bytes": size, "sha256": digest}
+    try:
+        begun = Send("POST", "/v1/uploads", json=wanted, headers=make_key())
+        view = (yield from ask(begun)).json()
+    except RefusedError as error:
+        if error.code in ("resource-not-found", "method-not-allowed", "service-answer-unknown"):
+            return None
+        raise
     own = f"/v1/uploads/{view['id']}"
     if view["state"] != "complete":
         counter = _Counter(size, tell)
@@ -106,35 +112,14 @@ def _upload(bundle: Path, size: int, digest: str, tell: Progress) -> Flow[str | 
         there = {part["number"] for part in view["parts"]}
         missing = [n for n in range(1, view["parts_total"] + 1) if n not in there]
         flows = [_send_part(bundle, own, n, view["part_bytes"], counter) for n in missing]
-        yield Together(flows, PARALLEL)
         try:
+            yield Together(flows, PARALLEL)
             yield from ask(Send("POST", f"{own}/complete", harmless=True), CUTS)
-        except RefusedError:
-            memory.forget()  # the next attempt begins anew
-            raise
-    memory.forget()
+        except RefusedError as error:
+            if error.code != "upload-ended":  # else another sent the same meanwhile, and was faster
+                raise
     tell(size, size)
     return str(view["id"])
-
-
-def _begin(memory: _Memory, bundle: Path, size: int, digest: str) -> Flow[dict[str, Any] | None]:
-    """The upload that was broken off, or a new one."""
-    if (known := memory.recall()) is not None:
-        try:
-            view: dict[str, Any] = (yield from ask(Send("GET", f"/v1/uploads/{known}"))).json()
-            return view
-        except RefusedError:
-            memory.forget()  # it has expired
-    wanted = {"name": bundle.name, "size_bytes": size, "sha256": digest}
-    try:
-        answer = yield from ask(Send("POST", "/v1/uploads", json=wanted, headers=make_key()))
-    except RefusedError as error:
-        if error.code in ("resource-not-found", "method-not-allowed", "service-answer-unknown"):
-            return None
-        raise
-    view = answer.json()
-    memory.remember(view["id"])
-    return view
 
 
 def _send_part(
@@ -240,34 +225,6 @@ def _read_part(path: Path, start: int, size: int) -> bytes:
     with path.open("rb") as file:
         file.seek(start)
         return file.read(size)
-
-
-class _Memory:
-    """Remembers a broken upload beside its file; where nothing can be written, it forgets."""
-
-    def __init__(self, bundle: Path, digest: str) -> None:
-        self._path = bundle.with_name(f".{bundle.name}.upload")
-        self._digest = digest
-
-    def recall(self) -> str | None:
-        try:
-            kept = json.loads(self._path.read_text(encoding="utf-8"))
-            return str(kept["id"]) if kept["sha256"] == self._digest else None
-        except (OSError, ValueError, KeyError, TypeError):
-            return None
-
-    def remember(self, upload_id: str) -> None:
-        text = json.dumps({"id": upload_id, "sha256": self._digest})
-        try:
-            self._path.write_text(text, encoding="utf-8")
-        except OSError:
-            return
-
-    def forget(self) -> None:
-        try:
-            self._path.unlink(missing_ok=True)
-        except OSError:
-            return
 
 
 class _Counter:

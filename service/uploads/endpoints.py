@@ -14,7 +14,7 @@ from service.body import format_digest
 from service.context import Context, ContextDep
 from service.errors import PROBLEMS
 from service.idempotency import Answer, KeyHeader, answer_once
-from service.models import Upload, UploadState
+from service.models import Upload
 from service.uploads import receive, repository, service
 from service.uploads.schemas import (
     MAX_NAME_CHARACTERS,
@@ -55,8 +55,7 @@ def create_upload(
     """Begin an upload in parts. What you have sent before is `complete` at once."""
 
     def make(session: Session) -> Answer:
-        upload = service.create_upload(session, context, account_id, asked)
-        is_new = upload.state is UploadState.OPEN
+        upload, is_new = service.create_upload(session, context, account_id, asked)
         view = _describe(context, upload)
         return Answer(
             upload.id,

@@ -30,13 +30,19 @@ def find_upload(session: Session, upload_id: str) -> Upload | None:
     return session.get(Upload, upload_id)
 
 
-def find_content(session: Session, account_id: str, sha256: str, size_bytes: int) -> Upload | None:
-    """What the account has sent before with just this content."""
+def find_content(
+    session: Session,
+    account_id: str,
+    sha256: str,
+    size_bytes: int,
+    state: UploadState = UploadState.COMPLETE,
+) -> Upload | None:
+    """What the account has sent before, or has begun to send, with just this content."""
     query = select(Upload).where(
         Upload.account_id == account_id,
         Upload.sha256 == sha256,
         Upload.size_bytes == size_bytes,
-        Upload.state == UploadState.COMPLETE,
+        Upload.state == state,
     )
     return session.scalar(query.order_by(Upload.id).limit(1))
 

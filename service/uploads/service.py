@@ -68,8 +68,11 @@ def check_size(settings: Settings, size_bytes: int) -> None:
 
 def create_upload(
     session: Session, context: Context, account_id: str, request: UploadRequest
-) -> Upload:
-    """Begin an upload; one that the account has sent before is complete at once.
+) -> tuple[Upload, bool]:
+    """Begin an upload; whether it is a new one.
+
+    One that the account has sent before is complete at once, and one that it has begun to send goes
+    on: a client needs to remember nothing but its file.
 
     Raises ``UsageError`` (``upload-too-large``, ``uploads-too-many``) or ``LimitError``
     (``quota-exceeded``).
@@ -78,8 +81,13 @@ def create_upload(
     check_size(settings, request.size_bytes)
     if request.sha256:
         known = _find_content(session, context, account_id, request.sha256, request.size_bytes)
+        if known is None:
+            known = repository.find_content(
+                session, account_id, request.sha256, request.size_bytes, UploadState.OPEN
+            )
         if known is not None:
-            return known
+            known.expires_at = max(known.expires_at, _keep(settings))
+            return known, False
     check_room(session, settings, account_id, request.size_bytes)
     if repository.count_open(session, account_id) >= MAX_OPEN:
         raise UsageError(
@@ -106,7 +114,7 @@ def create_upload(
     )
     session.add(upload)
     session.flush()
-    return upload
+    return upload, True
 
 
 def sign_parts(

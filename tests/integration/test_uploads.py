@@ -142,6 +142,17 @@ def test_the_same_content_is_not_sent_or_kept_twice(installation) -> None:
     assert nothing_is_left(installation)
 
 
+def test_what_was_begun_goes_on_for_whoever_has_the_same_file(installation) -> None:
+    first = begin(installation, sha256=sha256(CONTENT))
+    send(installation, first, 2)
+    asked = {"name": "b.zip", "size_bytes": len(CONTENT), "sha256": sha256(CONTENT)}
+    answer = installation.http.post("/v1/uploads", json=asked)
+    assert (answer.status_code, answer.json()["id"]) == (200, first["id"])
+    assert [p["number"] for p in answer.json()["parts"]] == [2]
+    other = begin(installation, CONTENT[1:], sha256=sha256(CONTENT[1:]))
+    assert other["id"] != first["id"]
+
+
 def test_one_put_is_enough_for_curl(installation) -> None:
     answer = installation.http.put(
         "/v1/uploads?name=flowers.zip", content=CONTENT, headers=digest(CONTENT)

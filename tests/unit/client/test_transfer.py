@@ -158,7 +158,6 @@ def test_an_upload_that_was_broken_off_goes_on_in_another_process(connect, bundl
     uploads.calls.clear()
     connect(uploads).submit(bundle)
     assert b"".join(uploads.parts[n] for n in range(1, 12)) == bundle.read_bytes()
-    assert "POST /v1/uploads" not in uploads.calls
     assert sum(call.startswith("PUT") for call in uploads.calls) == 11 - len(kept)
 
 
@@ -177,11 +176,11 @@ def test_an_upload_outlives_a_service_that_is_away_for_a_while(connect, bundle, 
     assert max(pauses) <= 4
 
 
-def test_a_bundle_that_was_changed_meanwhile_is_a_new_upload(connect, bundle) -> None:
-    bundle.with_name(".toy.zip.upload").write_text('{"id": "u0", "sha256": "of another"}')
+def test_another_that_sends_the_same_and_is_faster_does_no_harm(connect, bundle) -> None:
     uploads = Uploads()
-    connect(uploads).submit(bundle)
-    assert "POST /v1/uploads" in uploads.calls
+    ended = httpx2.Response(409, json={"code": "upload-ended", "detail": "It is complete."})
+    uploads.cuts = {5: [ended]}
+    assert connect(uploads).upload(bundle) == "u1"
 
 
 def test_what_the_service_has_already_is_not_sent(connect, bundle) -> None:
@@ -191,7 +190,7 @@ def test_what_the_service_has_already_is_not_sent(connect, bundle) -> None:
     assert uploads.calls == ["POST /v1/uploads"]
 
 
-def test_a_whole_that_is_not_what_was_announced_is_an_error_and_forgotten(connect, bundle) -> None:
+def test_a_whole_that_is_not_what_was_announced_is_an_error(connect, bundle) -> None:
     uploads = Uploads()
     uploads.parts = {1: b"of another file"}
     with pytest.raises(RefusedError) as caught:
