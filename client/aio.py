@@ -28,6 +28,7 @@ from client.core import (
     Together,
     Work,
 )
+from client.errors import ServiceError
 from client.records import Event, Json, Page, Point, Quota, Share, Submission
 from client.transfer import Progress
 
@@ -192,7 +193,7 @@ class AsyncClient:
                     continue
                 try:
                     answer = await carrier.carry_out(effect)
-                except httpx2.TransportError as error:
+                except (httpx2.TransportError, ServiceError) as error:
                     failure = error
 
 

@@ -27,6 +27,7 @@ from client.core import (
     Together,
     Work,
 )
+from client.errors import ServiceError
 from client.records import Event, Json, Page, Point, Quota, Share, Submission
 from client.transfer import Progress
 
@@ -201,7 +202,7 @@ class Client:
                     continue
                 try:
                     answer = carrier.carry_out(effect)
-                except httpx2.TransportError as error:
+                except (httpx2.TransportError, ServiceError) as error:
                     failure = error
 
 

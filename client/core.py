@@ -3,7 +3,8 @@
 Whatever the client does is written once, as a *flow*: a generator that yields what it wants done
 (``Send``, ``Open``, ``Next``, ``Close``, ``Pause``, ``Work``, ``Together``, ``Emit``) and is sent
 what came of it. ``client.client`` and ``client.aio`` carry flows out, blocking or not; they are the
-only two places that do anything. A transport's failure is thrown into the flow.
+only two places that do anything. A transport's failure, and a problem among flows that are carried
+out together, is thrown into the flow.
 """
 
 from __future__ import annotations
