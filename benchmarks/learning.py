@@ -2,7 +2,7 @@
 
     taskset -c 0 python -m benchmarks.learning ../shared/data/tabular_* --budget 120
 
-Each dataset (a bundle, or raw files with a meta.json) is learnt in this process, with the clock
+Each dataset (see sources.py) is learnt in this process, with the clock
 replaced by processor seconds: pin it to one core, so that threads do not count twice. Printed are
 the scores of the test part at some seconds, the final one, the ALC, and what each member of the
 pool has scored, on held-out and on test rows.
@@ -25,7 +25,9 @@ from autodl.bundle import find_bundle
 from autodl.dataset import open_subset
 from autodl.predictions import read_labels
 from autodl.score import alc, nauc
-from benchmarks.solution import ROOT, bundle_of, without_weights
+from benchmarks.sources import bundle_of
+
+ROOT = Path(__file__).resolve().parent.parent
 
 MARKS = (1, 3, 10, 30, 60, 120, 300)
 
@@ -91,23 +93,22 @@ def line(result: dict[str, Any], budget: float) -> str:
 def main() -> int:
     """Learn every dataset; 1 when one has failed."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("datasets", nargs="+", type=Path)
+    parser.add_argument("datasets", nargs="+")
     parser.add_argument("--solution", type=Path, default=ROOT / "winner_solution")
     parser.add_argument("--budget", type=float, default=60)
-    parser.add_argument("--no-weights", action="store_true")
     parser.add_argument("--members", action="store_true", help="print the members too")
     parser.add_argument("--work", type=Path, default=ROOT / "build" / "benchmarks")
     parser.add_argument("--out", type=Path, help="JSON lines are added to this file")
     options = parser.parse_args()
     solution = options.solution.resolve()
-    if options.no_weights:
-        solution = without_weights(solution, options.work)
     model, _ = load_model(solution)
     heads = [str(m) for m in MARKS if m < options.budget]
     print(" | ".join([f"{'dataset':32}", *heads, "end", "ALC", "ended"]), flush=True)
     finals = []
     for dataset in options.datasets:
-        result = learn(bundle_of(dataset.resolve(), options.work), model, options.budget)
+        result = learn(
+            bundle_of(dataset, options.work, Path(sys.executable)), model, options.budget
+        )
         finals.append((result["nauc"], result["alc"]))
         print(line(result, options.budget), flush=True)
         if options.members:

@@ -113,12 +113,14 @@ def _audio(task: Task) -> list[Learner]:
     steps = config.ROCKET_MEL_STEPS
     rocket = MiniRocket(steps, config.ROCKET_FEATURES, of_mel=True)
     rocket_seconds = seconds + 2e-9 * config.ROCKET_FEATURES * steps
-    statistics = MelStatistics()
+    statistics, course = MelStatistics(), MelCourse()
     return [
         Linear(statistics, seconds),
         Kernel(statistics, seconds),
         Forest(statistics, seconds),
-        Linear(MelCourse(), seconds, closes=0.3),
+        Linear(course, seconds, closes=0.3),
+        Kernel(course, seconds),
+        Perceptrons(statistics, seconds),
         Linear(rocket, rocket_seconds, closes=0.3),
     ]
 

@@ -43,6 +43,7 @@ class Kernel:
             + self._row_seconds * n
             + 5e-10 * n * landmarks * (columns + landmarks)
             + 1e-9 * landmarks**3
+            + 1.5e-7 * n * columns  # every value is sorted
         )
         return [
             Step(seconds, closes, rows=n, size=size)
