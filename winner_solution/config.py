@@ -156,6 +156,7 @@ ROCKET_MEL_STEPS = 96
 # Clips ------------------------------------------------------------------------------------------
 CLIP_SIDE = 24
 CLIP_FRAMES = 12
+MOUNTED_FRAMES = 4  # of a clip, seen by the operator's networks
 CLIP_PATCH_SIDE = 48
 CLIP_PATCHES = 128
 CLIP_LOOKS = 8  # frames that patches are looked for in
@@ -166,12 +167,30 @@ PATCH_SIDE = 32
 PATCH_COUNTS = (64, 256)
 NET_SIDE = 32
 NET_WIDTH = 16
-NET_BATCH = 64
+NET_BATCH = 32
 NET_MIN_ROWS = 100
-NET_MIN_SECONDS = 1.0
-NET_GLYPH_SIDE = 32  # grey pictures, and all of at most this size, are never mirrored
+NET_MIN_SECONDS = 0.5
+NET_START_SECONDS = 2.0  # to compile
+NET_LEAST_EPOCHS = 3.0  # of a cycle; shorter ones are left out
+NET_PIXEL_SECONDS = 6e-6  # of one picture in training, by its pixels
+ACCELERATION = 50.0  # of an accelerator, of which nothing is measured beforehand
 # Seconds of each cycle, and the share of the gap it should close.
 NET_CYCLES = ((8, 0.3), (16, 0.25), (32, 0.2), (64, 0.15), (128, 0.1), (256, 0.08))
 NET_LEARNING_RATE = 3e-3
 NET_WEIGHT_DECAY = 5e-4
+# Pixels of the longer side and seconds of each cycle of a pretrained network, and the same share.
+TUNE_CYCLES = (
+    (96, 10, 0.25),
+    (96, 20, 0.2),
+    (96, 40, 0.2),
+    (96, 80, 0.15),
+    (128, 160, 0.15),
+    (160, 320, 0.1),
+)
+TUNE_IMAGE_ROWS = 20_000
+TUNE_IMAGE_LEARNING_RATE = 3e-4
+TUNE_PIXEL_SECONDS = 1.4e-6  # of one picture in training, by its pixels
+TUNE_START_SECONDS = 8.0  # to trace the network
+MIRROR_ROWS = 600
+MIRROR_MAX_LOSS = 0.05  # of the score, when pictures are mirrored
 LABEL_SMOOTHING = 0.1

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,6 +29,7 @@ class Frame:
     channels: int
     low: float = 0.0
     high: float = 1.0
+    mix: Floats | None = None  # (channels + 1, 3): to colours, the last row is added
 
     def canvas(self, side: int) -> tuple[int, int]:
         """(height, width) with the typical ratio, the longer one at most ``side``.
@@ -37,6 +38,13 @@ class Frame:
         """
         scale = min(1.0, side / max(self.height, self.width))
         return _round(self.height * scale), _round(self.width * scale)
+
+    def colours(self, pixels: Pixels) -> Pixels:
+        """The three principal components of more than four channels; (n, h, w, any) otherwise."""
+        if self.mix is None:
+            return pixels
+        mixed = pixels.astype(np.float32) @ self.mix[:-1] + self.mix[-1]
+        return np.asarray(np.clip(mixed, 0, 255), np.uint8)
 
     @property
     def side(self) -> int:
@@ -95,7 +103,21 @@ def frame_of_arrays(examples: Sequence[Floats]) -> Frame:
     if 0 <= values.min(initial=0) and values.max(initial=0) <= 1 and high > 0.5:
         low, high = 0.0, 1.0
     height, width = np.median([example.shape[1:3] for example in examples], axis=0)
-    return Frame(float(height), float(width), examples[0].shape[3], float(low), float(high))
+    channels = examples[0].shape[3]
+    frame = Frame(float(height), float(width), channels, float(low), float(high))
+    if channels <= 4:
+        return frame
+    points = np.concatenate([example.reshape(-1, channels)[:50_000:7] for example in examples])
+    return replace(frame, mix=_principal(shrink_array(points[None], (1, len(points)), frame)[0]))
+
+
+def _principal(points: Pixels) -> Floats:
+    """The three principal components of (n, channels) as colours: about 127 +- 60."""
+    x = points.astype(np.float64)
+    mean = x.mean(axis=0)
+    values, vectors = np.linalg.eigh(np.cov(x - mean, rowvar=False))
+    chosen = vectors[:, ::-1][:, :3] * (60 / np.sqrt(np.maximum(values[::-1][:3], 1.0)))
+    return np.asarray(np.concatenate([chosen, [127.5 - mean @ chosen]]), np.float32)
 
 
 def frame_of_encoded(pictures: Sequence[bytes], channels: int) -> Frame:

@@ -41,11 +41,11 @@ class FrozenImage:
 
     def of_pixels(self, pixels: Pixels, frame: Frame | None) -> Floats:
         """float32 (n, F) of uint8 (n, height, width, channels), which ``frame`` describes."""
+        assert frame is not None, "pictures have a frame"
         if self._network is None:
-            assert frame is not None, "pictures have a frame"
             height, width = network_sides(frame, self.side)
             self._network = ImageNetwork(self._network_name, height, width, cores())
-        return self._network.features(pixels)
+        return self._network.features(frame.colours(pixels))
 
 
 class FrameExtractor(Protocol):

@@ -23,11 +23,16 @@ from ..features.frozen_audio import (
 )
 from ..features.frozen_image import FrozenFrames, FrozenImage
 from ..features.frozen_text import MAX_TOKENS, FrozenEnglish, FrozenMultilingual, is_english
+from ..features.mounted_image import mounted_images
 from ..machine import cores
+from ..mounted import turned_off
+from ..nets.runtime import require
 from ..weights import WeightsError
 from .base import Learner, Step
+from .finetune import FineTune
 from .frozen_video import FrozenVideo
 from .linear import Linear
+from .tuned_text import TunedText
 
 Maker = Callable[[], Learner]
 
@@ -39,13 +44,29 @@ VIDEO_CLOSES = 0.5  # the prior share of the gap to a perfect score
 
 def frozen_learners(domain: Domain, shape: Shape) -> list[Learner]:
     """The learners of ``domain``; those whose weights are missing are left out, with a word."""
+    if turned_off():
+        print("solution: pretrained weights are turned off", file=sys.stderr)  # noqa: T201
+        return []
     found = []
     for make in _makers(domain, shape):
         try:
             found.append(make())
         except WeightsError as error:
             print(f"solution: without pretrained weights: {error}", file=sys.stderr)  # noqa: T201
-    return found
+    return [*found, *_mounted(domain)]
+
+
+def _mounted(domain: Domain) -> list[Learner]:
+    """Learners on the operator's networks, whose seconds are measured here and on all cores."""
+    if domain is Domain.IMAGE:
+        return [Linear(image, image.row_seconds, (FIRST, MOST)) for image in mounted_images()]
+    if domain is Domain.VIDEO:
+        count = config.MOUNTED_FRAMES
+        return [
+            FrozenVideo(FrozenFrames(image, count), count * image.row_seconds, VIDEO_CLOSES)
+            for image in mounted_images()
+        ]
+    return []
 
 
 def _makers(domain: Domain, shape: Shape) -> list[Maker]:
@@ -54,6 +75,7 @@ def _makers(domain: Domain, shape: Shape) -> list[Maker]:
             lambda: _linear(FrozenImage("mobilenet-v2", 64), 1.4e-3, first=FIRST),
             lambda: _linear(FrozenImage("mobilenet-v2", 128), 3.8e-3),
             lambda: _linear(FrozenImage("efficientnet-lite2", 160), 9.5e-3),
+            lambda: _tuned("mobilenet-v2"),
         ]
     if domain is Domain.VIDEO:
         return [
@@ -66,9 +88,15 @@ def _makers(domain: Domain, shape: Shape) -> list[Maker]:
             lambda: ByLength(FrozenSpeech(), 4e-7, longest=SPEECH_MAX_SAMPLES),
         ]
     if domain is Domain.TEXT and is_english(shape.vocabulary):  # by the word
-        return [lambda: ByLength(FrozenEnglish(), 3.5e-4, longest=MAX_TOKENS)]
+        return [
+            lambda: ByLength(FrozenEnglish(), 3.5e-4, longest=MAX_TOKENS),
+            lambda: TunedText(english=True),
+        ]
     if domain is Domain.TEXT:
-        return [lambda: ByLength(FrozenMultilingual(), 4e-4, longest=MAX_TOKENS)]
+        return [
+            lambda: ByLength(FrozenMultilingual(), 4e-4, longest=MAX_TOKENS),
+            lambda: TunedText(english=False),
+        ]
     return []
 
 
@@ -91,6 +119,11 @@ class ByLength(Linear):
 
 def _linear(extractor: Extractor, row_seconds: float, first: int = MOST) -> Learner:
     return Linear(extractor, row_seconds / cores(), (first, MOST))
+
+
+def _tuned(network: str) -> Learner:
+    require("keras", "tensorflow")
+    return FineTune(network)
 
 
 def _video(network: str, side: int, frames: int, frame_seconds: float) -> Learner:

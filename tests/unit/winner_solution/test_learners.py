@@ -83,6 +83,7 @@ every_light = pytest.mark.parametrize(("domain", "make"), LIGHT.values(), ids=LI
 @pytest.fixture(autouse=True)
 def short_cycles(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(config, "NET_CYCLES", ((4, 0.3),))
+    monkeypatch.setattr(config, "MLP_STEPS_RANGE", (60, 100))
 
 
 def open_generated(domain: str, n: int, classes: int, **more: object) -> Task:
