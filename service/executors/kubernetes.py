@@ -10,11 +10,13 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from kubernetes import client, config
 from kubernetes.client.exceptions import ApiException
+from kubernetes.config import ConfigException
 from urllib3.exceptions import HTTPError
 
 from autodl.errors import PlatformError
@@ -41,9 +43,21 @@ class KubernetesExecutor:
     ) -> None:
         self.settings = settings
         self.cluster = cluster
-        api = api or _connect(cluster)
-        self._jobs: Any = client.BatchV1Api(api)  # whose generated types say too little
-        self._pods: Any = client.CoreV1Api(api)
+        self._api = api
+
+    @cached_property
+    def _jobs(self) -> Any:
+        return client.BatchV1Api(self._connection)
+
+    @cached_property
+    def _pods(self) -> Any:
+        return client.CoreV1Api(self._connection)
+
+    @cached_property
+    def _connection(self) -> client.ApiClient:
+        return self._api or _connect(
+            self.cluster
+        )  # late: a process that only answers has no rights
 
     def capabilities(self) -> Capabilities:
         """As many runs as the operator allows; the cluster isolates and limits them."""
@@ -85,7 +99,14 @@ class KubernetesExecutor:
         self._delete(run_id, "Background")
 
     def logs(self, run_id: str, tail_bytes: int) -> bytes:
-        """The end of what the solution printed, as long as its pod is there."""
+        """The end of what the solution printed, as long as its pod is there.
+
+        A process without rights in the cluster sees nothing here; `score` sends the log itself.
+        """
+        try:
+            self._pods  # noqa: B018 connects
+        except PlatformError:
+            return b""
         with _translated():
             pods = self._pods.list_namespaced_pod(
                 self.cluster.namespace,
@@ -171,10 +192,17 @@ class KubernetesExecutor:
 def _connect(cluster: KubernetesSettings) -> client.ApiClient:
     configuration = client.Configuration()
     loader: Any = config
-    if cluster.kubeconfig is not None:
-        loader.load_kube_config(str(cluster.kubeconfig), client_configuration=configuration)
-    else:
-        loader.load_incluster_config(client_configuration=configuration)
+    try:
+        if cluster.kubeconfig is not None:
+            loader.load_kube_config(str(cluster.kubeconfig), client_configuration=configuration)
+        else:
+            loader.load_incluster_config(client_configuration=configuration)
+    except ConfigException as error:
+        raise PlatformError(
+            "cluster-unavailable",
+            f"This process cannot speak to a Kubernetes cluster: {error}",
+            hint="Give its pod a service account, or set AUTODL_KUBERNETES_KUBECONFIG.",
+        ) from error
     configuration.retries = 0  # the next round of the reconciler is the retry
     return client.ApiClient(configuration)
 

@@ -14,15 +14,21 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from types import FrameType
 
+from autodl.errors import PlatformError
 from service.settings import inherited_environment, read_task
-from service.worker.program import read_json, write_json
+from service.worker.program import Json, read_guest_log, read_json, write_json
+from service.worker.report import open_reporter
+from service.worker.tasks import ReportTo
 
 BEFORE = {"score": ("stage",), "solve": ("stage",), "publish": ("stage", "solve", "score")}
 SCORE_SECONDS = 600.0  # for the last predictions to be scored
-POLL_SECONDS = 0.2
+POLL_SECONDS = 0.5
+LOG_SECONDS = 5.0
 
 
 def main() -> None:
@@ -38,7 +44,8 @@ def main() -> None:
     scored = name == "score" and result.exists()  # and the sidecar was started again
     if name == "publish" or (_succeeded(folders, BEFORE.get(name, ())) and not scored):
         write_json(result.parent / f"{name}.json", task)
-        code = _run(name, result, Path(task["output"]) if name == "solve" else None)
+        beside = {"solve": _print_log, "score": _send_log}.get(name)
+        code = _run(name, result, partial(beside, task) if beside else None)
         if name == "publish" or not result.exists():
             sys.exit(code)
     if name == "score":
@@ -47,12 +54,12 @@ def main() -> None:
             signal.pause()
 
 
-def _run(name: str, result: Path, output: Path | None) -> int:
-    """The program as a child, so that what it prints and how it ends is seen by us."""
+def _run(name: str, result: Path, beside: Callable[[threading.Event], None] | None) -> int:
+    """The program as a child, so that we see how it ends, and something to do meanwhile."""
     command = [sys.executable, "-P", "-m", f"service.worker.{name}"]
     over = threading.Event()
-    if output is not None:  # the solution's own words become the container's log
-        threading.Thread(target=_echo, args=(output / "log.txt", over), daemon=True).start()
+    if beside is not None:
+        threading.Thread(target=beside, args=(over,), daemon=True).start()
     child = subprocess.Popen(
         [*command, str(result.parent / f"{name}.json")], env=inherited_environment()
     )
@@ -89,19 +96,31 @@ def _collect(folders: Path, target: Path) -> None:
             shutil.copyfile(source, target / source.name)
 
 
-def _echo(log: Path, over: threading.Event) -> None:
+def _print_log(task: Json, over: threading.Event) -> None:
+    """The solution's own words become the container's log."""
     position = 0
     while True:
         last = over.wait(POLL_SECONDS)
-        if log.is_file() and not log.is_symlink():
-            with log.open("rb") as file:
-                file.seek(position)
-                while chunk := file.read(65536):
-                    sys.stdout.buffer.write(chunk)
-                position = file.tell()
-            sys.stdout.buffer.flush()
+        log = read_guest_log(Path(task["output"]))
+        sys.stdout.buffer.write(log[position:])
+        sys.stdout.buffer.flush()
+        position = len(log)
         if last:
             return
+
+
+def _send_log(task: Json, over: threading.Event) -> None:
+    """And the run's, while it lasts: the process that answers users cannot ask the cluster."""
+    reporter = open_reporter(ReportTo.model_validate(task["report_to"]))
+    sent = b""
+    while not over.wait(LOG_SECONDS):
+        log = read_guest_log(Path(task["output"]))
+        if log != sent:
+            try:
+                reporter.storage.put(reporter.key("log.txt"), [log])
+            except PlatformError as error:  # nothing depends on it, and `score` meets the same
+                print(f"the log could not be sent: {error}", file=sys.stderr)  # noqa: T201
+            sent = log
 
 
 if __name__ == "__main__":
