@@ -14,12 +14,15 @@ from markdown_it import MarkdownIt
 from markupsafe import Markup, escape
 
 from service import auth
+from service.accounts import quotas
+from service.accounts.limits import Limits
+from service.accounts.schemas import describe_quota
 from service.auth import authenticate
-from service.context import ContextDep, get_context
+from service.context import ContextDep
 from service.envelope import get_request_id
 from service.errors import Problem
-from service.models import Json, Submission
-from service.submissions import paging, receive, repository, results, service
+from service.models import Json, RunKind, Submission
+from service.submissions import paging, queue, receive, repository, results, service
 from service.submissions.access import Found, ReaderDep
 from service.web.curve import curve_svg
 from service.web.shared import PRIVATE
@@ -86,6 +89,11 @@ def _format_seconds(value: float) -> str:
     return f"{value / 60:g} min" if value >= 60 and value % 30 == 0 else f"{value:.3g} s"
 
 
+def _format_duration(value: float) -> str:
+    """Coarse, for an estimate."""
+    return f"{max(0, round(value / 60))} min" if value < 5400 else f"{value / 3600:.1f} h"
+
+
 def _mark_code(text: str) -> Markup:
     """What stands between backquotes as code; everything escaped."""
     parts = text.split("`")
@@ -100,6 +108,7 @@ templates.filters |= {
     "time": _format_time,
     "bytes": _format_bytes,
     "seconds": _format_seconds,
+    "duration": _format_duration,
 }
 templates.globals |= {"states": STATES, "files_meaning": FILES}
 
@@ -133,7 +142,7 @@ def render_login(
     request: Request, status: int = 200, *, error: str | None = None, following: str = "/"
 ) -> HTMLResponse:
     """The page to sign in; ``following`` is where one goes from there."""
-    settings = get_context(request).settings
+    settings = request.app.state.context.settings
     return render(
         request, "login.html", status, error=error, following=following, settings=settings
     )
@@ -147,13 +156,20 @@ def show_start(
     cursor: Annotated[str | None, Query(max_length=200)] = None,
 ) -> Response:
     """The form, and what was submitted before."""
+    slots = context.executor.capabilities().slots[RunKind.SOLVE]
+    candidate = queue.Candidate(account_id, context.settings.default_budget_seconds)
     with context.database.read() as session:
         found, following = paging.list_page(session, account_id, limit=LISTED, cursor=cursor)
+        limits = quotas.get_limits(session, account_id, Limits.of(context.settings))
+        used = quotas.read_usage(session, account_id)
+        places, _ = queue.list_places(session, slots, candidate)
     return render(
         request,
         "start.html",
         submissions=found,
         next_cursor=following,
+        quota=describe_quota(limits, used),
+        place=next(p for p in places if p.id == candidate.id),
         settings=context.settings,
         solutions=["winner", *sorted(context.settings.solutions)],
     )

@@ -77,6 +77,16 @@ def test_a_quota_is_shown_before_an_upload_and_is_what_counts(site, ada) -> None
     assert len(ada.get("/v1/submissions").json()["items"]) == 2
 
 
+def test_the_form_says_what_is_left_and_how_long_it_would_take(site, ada) -> None:
+    page = ada.get("/").text
+    assert "2 of\n      2 submissions left today" in page
+    assert "ahead in the queue" not in page
+    submit(ada)
+    page = ada.get("/").text
+    assert "1 of\n      2 submissions left today" in page
+    assert "1 ahead in the queue" in page
+
+
 def test_refused_data_cost_nothing(site, ada) -> None:
     for _ in range(3):
         answer = submit(ada)
