@@ -14,6 +14,7 @@ BUNDLED = {  # name: package, and the folder in it
     "linear": ("baselines", "linear"),
     "resnet50v2": ("baselines", "resnet50v2"),
     "pretrained": ("baselines", "pretrained"),
+    "finetune": ("baselines", "finetune"),
 }
 
 

@@ -50,7 +50,7 @@ def run(
     solution: Annotated[
         str,
         typer.Option(
-            help="winner, constant, linear, resnet50v2, pretrained, or a folder with model.py."
+            help="winner, constant, linear, resnet50v2, pretrained, finetune, or a folder."
         ),
     ] = "winner",
     out: Annotated[

@@ -19,22 +19,24 @@ from baselines.base import Baseline, Floats
 if TYPE_CHECKING:
     from autodl.dataset import Dataset, Metadata
 
-SIDE = 64
 BATCH = 32
 FIRST_BATCHES = 2
-LEARNING_RATE = 1e-3
 SEED = 0
 
 
 class Model(Baseline):
     """See the top of this file."""
 
+    file = "resnet50v2.npz"
+    side = 64
+    learning_rate = 1e-3
+
     def __init__(self, metadata: Metadata) -> None:
         super().__init__(metadata)
         keras.utils.set_random_seed(SEED)
-        self.network = build(self.classes)
+        self.network = self.build()
         loss = keras.losses.BinaryCrossentropy(from_logits=True)
-        self.network.compile(keras.optimizers.Adam(LEARNING_RATE), loss)
+        self.network.compile(keras.optimizers.Adam(self.learning_rate), loss)
         self._trace()
         self.scale: Floats | None = None  # mean and deviation of the pixels
         self._random = np.random.default_rng(SEED)
@@ -43,10 +45,21 @@ class Model(Baseline):
     def _trace(self) -> None:
         """One batch of nothing, then the first weights again."""
         weights = self.network.get_weights()
-        zeros = np.zeros((BATCH, SIDE, SIDE, 3), np.float32)
+        zeros = np.zeros((BATCH, self.side, self.side, 3), np.float32)
         self.network.train_on_batch(zeros, np.zeros((BATCH, self.classes), np.float32))
         self.network.predict_on_batch(zeros)
         self.network.set_weights(weights)
+
+    def build(self) -> Any:
+        """Pictures (side, side, 3) to logits."""
+        trunk = keras.applications.ResNet50V2(
+            include_top=False, weights=None, input_shape=(self.side, self.side, 3), pooling="avg"
+        )
+        return keras.Sequential([trunk, keras.layers.Dense(self.classes)])
+
+    def measure(self, pictures: Floats) -> Floats:
+        """Mean and deviation of the first pictures, by which all are standardised."""
+        return np.array([pictures.mean(), pictures.std() + 1e-6], np.float32)
 
     def learn(self, dataset: Dataset, steps: int) -> None:
         """Batches drawn at random."""
@@ -55,7 +68,7 @@ class Model(Baseline):
             rows = self._random.integers(len(dataset), size=BATCH)
             x = self._read(dataset, rows)
             if self.scale is None:
-                self.scale = np.array([x.mean(), x.std() + 1e-6], np.float32)
+                self.scale = self.measure(x)
             self.network.train_on_batch((x - self.scale[0]) / self.scale[1], self.labels[rows])
 
     def predict(self, dataset: Dataset) -> Floats:
@@ -71,7 +84,7 @@ class Model(Baseline):
         return np.concatenate(parts)
 
     def _read(self, dataset: Dataset, rows: np.ndarray[Any, np.dtype[np.intp]]) -> Floats:
-        return np.stack([self.layout.image(dataset[int(row)][0], SIDE) for row in rows])
+        return np.stack([self.layout.image(dataset[int(row)][0], self.side) for row in rows])
 
     def save(self, folder: Path) -> None:
         """The weights, and how examples become pictures."""
@@ -82,27 +95,19 @@ class Model(Baseline):
             "classes": self.classes,
         }
         values |= {f"weight_{i}": w for i, w in enumerate(self.network.get_weights())}
-        np.savez(folder / "resnet50v2.npz", **values)
+        np.savez(folder / self.file, **values)
 
     @classmethod
     def load(cls, folder: Path) -> Model:
         """What ``save`` wrote, ready for ``test``."""
-        with np.load(folder / "resnet50v2.npz", allow_pickle=False) as file:
+        with np.load(folder / cls.file, allow_pickle=False) as file:
             values = dict(file)
         model = cls.__new__(cls)
         model.layout = Layout.from_list(values["layout"].tolist())
         model.multilabel, model.classes = bool(values["multilabel"]), int(values["classes"])
         model.scale = values["scale"]
-        model.network = build(model.classes)
+        model.network = model.build()
         count = sum(name.startswith("weight_") for name in values)
         model.network.set_weights([values[f"weight_{i}"] for i in range(count)])
         model._tested, model._calls, model._called = None, 0, 0.0
         return model
-
-
-def build(classes: int) -> Any:
-    """Pictures (SIDE, SIDE, 3) to logits."""
-    trunk = keras.applications.ResNet50V2(
-        include_top=False, weights=None, input_shape=(SIDE, SIDE, 3), pooling="avg"
-    )
-    return keras.Sequential([trunk, keras.layers.Dense(classes)])

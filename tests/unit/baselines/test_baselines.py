@@ -1,11 +1,13 @@
 """Each baseline takes every kind of data, beats chance, and predicts the same once it is saved."""
 
+import keras
 import numpy as np
 import pytest
 
 from autodl.solutions import BUNDLED, find_bundled, packages_of
 from baselines.base import Baseline
 from baselines.constant.model import Model as Constant
+from baselines.finetune.model import Model as FineTune
 from baselines.linear.model import Model as Linear
 from baselines.pretrained.model import Model as Pretrained
 from baselines.resnet50v2.model import Model as ResNet
@@ -42,10 +44,25 @@ def test_the_pretrained_baseline_looks_at_pictures_and_sounds(tmp_path, domain) 
     assert Pretrained.load(tmp_path).test(test) == pytest.approx(scores, abs=1e-5)
 
 
+class Small(ResNet):
+    """The same around a network of one layer."""
+
+    def build(self):
+        layers = [keras.layers.Conv2D(4, 3), keras.layers.GlobalMaxPooling2D()]
+        side = self.side
+        return keras.Sequential(
+            [keras.Input((side, side, 3)), *layers, keras.layers.Dense(self.classes)]
+        )
+
+
 @pytest.mark.slow
-def test_the_deep_baseline_learns_and_is_saved(tmp_path) -> None:
-    train, test = generate("text", 40, 3, seed=1), generate("text", 20, 3, seed=2)
-    model = ResNet(train.metadata)
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize(
+    ("baseline", "domain"), [(Small, "text"), (Small, "image"), (FineTune, "image")]
+)
+def test_the_deep_baselines_learn_and_are_saved(tmp_path, baseline, domain) -> None:
+    train, test = generate(domain, 40, 3, seed=1), generate(domain, 20, 3, seed=2)
+    model = baseline(train.metadata)
     first = model.network.get_weights()[0]
     model.train(train, remaining_time_budget=600)
     scores = model.test(test, remaining_time_budget=600)
@@ -53,7 +70,14 @@ def test_the_deep_baseline_learns_and_is_saved(tmp_path) -> None:
     assert np.isfinite(scores).all()
     assert not np.array_equal(model.network.get_weights()[0], first)
     model.save(tmp_path)
-    assert ResNet.load(tmp_path).test(test) == pytest.approx(scores, abs=1e-5)
+    assert baseline.load(tmp_path).test(test) == pytest.approx(scores, abs=1e-5)
+
+
+@pytest.mark.timeout(900)
+def test_the_network_from_scratch_is_resnet50v2() -> None:
+    network = ResNet.__new__(ResNet)
+    network.classes = 10
+    assert network.build().count_params() == 23_564_800 + 10 * 2049
 
 
 def test_the_constant_baseline_knows_nothing(tmp_path) -> None:
