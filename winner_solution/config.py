@@ -100,8 +100,9 @@ BOOSTING = {
     "boosting": (
         Trees(30, leaves=31, learning_rate=0.2, closes=0.25),
         Trees(100, leaves=31, learning_rate=0.1, closes=0.15),
+        Trees(300, leaves=31, learning_rate=0.05, closes=0.08),
         Trees(500, leaves=15, learning_rate=0.03, closes=0.08, l2=5.0, named=True),
-        Trees(1500, 31, learning_rate=0.03, closes=0.04, l2=5.0, named=True, least_rows=5000),
+        Trees(1500, 31, learning_rate=0.03, closes=0.04, l2=5.0, named=True, least_rows=20_000),
     ),
     "boosting-additive": (Trees(400, leaves=4, learning_rate=0.1, closes=0.05),),
 }
@@ -141,7 +142,7 @@ TUNE_PROBE_INVERSE_PENALTY = 5.0
 TUNE_MIN_ROWS = 64
 TUNE_ROWS = (1000, 4000)
 TUNE_CLOSES = (0.2, 0.15, 0.1)
-TUNE_MAX_TOKENS = 500_000  # 400 MB of states
+TUNE_MAX_TOKENS = 300_000  # 230 MB of states
 
 # Series and sound -------------------------------------------------------------------------------
 COURSE_STEPS = 48

@@ -24,7 +24,7 @@ NUMBERS, CATEGORIES = 1, 2
 
 
 class Kernel:
-    """First without, then with guessed categories; ``size`` tells which."""
+    """First on numbers alone, then with categories; ``size`` tells which."""
 
     def __init__(self, extractor: Extractor | None = None, row_seconds: float = 0.0) -> None:
         self._extractor = extractor or Columns()
@@ -55,7 +55,8 @@ class Kernel:
         """Closed form."""
         extractor = self._extractor
         table = read_columns(task.train, rows, extractor, deadline)
-        encode = TableEncoder.of(table, task.shape.categories, guess=step.size == CATEGORIES)
+        named = task.shape.categories if step.size == CATEGORIES else ()
+        encode = TableEncoder.of(table, named, guess=step.size == CATEGORIES)
         x = encode(table)
         mean, scale = x.mean(axis=0), x.std(axis=0) + np.float32(1e-6)
 

@@ -83,6 +83,7 @@ class TunedText:
         upper = UpperLayers(body, head)
 
         def predict(subset: Subset, rows: Rows) -> Scores:
-            return upper(lower(texts_of(subset, rows)))
+            blocks = np.array_split(rows, max(1, len(rows) // LOOK))  # states are large
+            return np.concatenate([upper(lower(texts_of(subset, block))) for block in blocks])
 
         return predict
