@@ -17,6 +17,7 @@ from sqlalchemy.orm import Session
 
 from autodl.errors import PlatformError, UsageError
 from service.accounts import fairness
+from service.accounts.tokens import hash_secret
 from service.models import (
     LIVE,
     CurvePoint,
@@ -175,11 +176,6 @@ def make_token(secret: str, run_id: str) -> str:
     return hmac.new(secret.encode(), run_id.encode(), hashlib.sha256).hexdigest()
 
 
-def hash_token(token: str) -> str:
-    """What the database keeps of a token."""
-    return hashlib.sha256(token.encode()).hexdigest()
-
-
 def get_current_run(session: Session, run_id: str, token: str) -> tuple[Submission, Run]:
     """The run and its submission, locked for a write by that run.
 
@@ -189,7 +185,7 @@ def get_current_run(session: Session, run_id: str, token: str) -> tuple[Submissi
     query = (
         select(Submission, Run)
         .join(Run, Submission.current_run_id == Run.id)
-        .where(Run.id == run_id, Run.fence == hash_token(token), Run.state.in_(LIVE))
+        .where(Run.id == run_id, Run.fence == hash_secret(token), Run.state.in_(LIVE))
         .with_for_update()
     )
     if (row := session.execute(query).first()) is None:

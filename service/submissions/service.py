@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from autodl.errors import BundleError, PlatformError, SolutionError, UsageError
 from service.accounts import fairness, quotas
 from service.accounts.limits import UNLIMITED, Limits
+from service.accounts.tokens import hash_secret
 from service.executors.base import RETRIED, End
 from service.models import (
     CurvePoint,
@@ -261,7 +262,7 @@ def create_run(
         executor=executor,
         state=RunState.CREATED,
         spec={},
-        fence=repository.hash_token(repository.make_token(secret, run_id)),
+        fence=hash_secret(repository.make_token(secret, run_id)),
     )
     session.add(run)
     submission.current_run_id = run_id

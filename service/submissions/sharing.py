@@ -14,8 +14,8 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from autodl.errors import UsageError
+from service.accounts.tokens import hash_secret
 from service.models import ShareLink, utc_now
-from service.submissions.repository import hash_token
 
 PREFIX = "adlshare_"
 TOKEN = re.compile(PREFIX + r"[A-Za-z0-9_-]{43}")
@@ -39,7 +39,7 @@ def create_link(session: Session, submission_id: str, seconds: float) -> tuple[S
     token = PREFIX + secrets.token_urlsafe(32)
     link = ShareLink(
         submission_id=submission_id,
-        hash=hash_token(token),
+        hash=hash_secret(token),
         expires_at=utc_now() + timedelta(seconds=seconds),
     )
     session.add(link)
@@ -68,7 +68,7 @@ def find_link(session: Session, token: str) -> ShareLink | None:
     """The link of that token, if it is good now."""
     if not TOKEN.fullmatch(token):
         return None
-    query = select(ShareLink).where(ShareLink.hash == hash_token(token))
+    query = select(ShareLink).where(ShareLink.hash == hash_secret(token))
     link = session.scalar(query.where(ShareLink.expires_at > utc_now()))
     return link
 

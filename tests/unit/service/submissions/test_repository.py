@@ -3,6 +3,7 @@
 import pytest
 
 from autodl.errors import UsageError
+from service.accounts.tokens import hash_secret
 from service.models import Account, RunKind, RunState
 from service.submissions import repository, service
 
@@ -64,4 +65,25 @@ def test_tokens_differ_by_run_and_secret_and_are_kept_as_digests() -> None:
     assert token == repository.make_token("secret", "run")
     assert token != repository.make_token("secret", "other")
     assert token != repository.make_token("other", "run")
-    assert token not in repository.hash_token(token)
+    assert token not in hash_secret(token)
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+@pytest.mark.parametrize(
+    "filters", [{}, {"before": "x"}, {"states": [SubmissionState.FAILED], "name": "flower"}]
+)
+def test_a_page_is_found_in_an_index_alone(database, account_id, filters) -> None:
+    asked = []
+
+    def note(connection, cursor, statement, parameters, context, many) -> None:
+        asked.append((statement, parameters))
+
+    with database.read() as session:
+        event.listen(session.get_bind(), "before_cursor_execute", note)
+        repository.list_submissions(session, account_id, limit=20, **filters)
+        event.remove(session.get_bind(), "before_cursor_execute", note)
+        statement, parameters = asked[0]
+        plan = session.connection().exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", parameters)
+        steps = [row[-1] for row in plan]
+    assert len(steps) == 1, steps  # it sorts nothing
+    assert "USING COVERING INDEX ix_submission_account_id_id" in steps[0]
