@@ -57,12 +57,17 @@ build/peers/.run: requirements.lock pyproject.toml $(VENV)/.run
 	@$(BIN)/uv pip install --quiet --python build/peers/bin/python --no-deps --editable .
 	@touch $@
 
-LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header \
-	--no-annotate --no-emit-index-url pyproject.toml --extra service --extra postgresql --extra s3 --extra kubernetes --extra solution \
+COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header \
+	--no-annotate --no-emit-index-url pyproject.toml
+LOCK := $(COMPILE) --extra service --extra postgresql --extra s3 --extra kubernetes --extra solution \
 	--extra media --extra labels --extra weights --group weights
+# What the image of the API leaves out: the libraries of runs, whose programs are in the worker's image.
+RUNS := polars polars-runtime-32 matplotlib contourpy cycler fonttools kiwisolver pyparsing py3langid setuptools
 lock: | $(BIN)/uv  ## pin the newest packages that pyproject.toml allows
 	$(LOCK) -o requirements.lock
 	$(LOCK) --group dev -c requirements.lock -o requirements-dev.lock
+	$(COMPILE) --extra service --extra postgresql --extra s3 --extra kubernetes -c requirements.lock \
+		$(RUNS:%=--no-emit-package %) -o requirements-api.lock
 
 proto: | $(BIN)/uv  ## generate the protocol buffer classes anew; protoc 31 makes what protobuf 6.31 and newer load
 	$(BIN)/uv run --quiet --no-project --isolated --with grpcio-tools==1.75.1 \

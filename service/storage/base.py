@@ -92,6 +92,9 @@ class Storage(Protocol):
     ``object-not-found`` when the key names nothing.
     """
 
+    def prepare(self) -> None:
+        """Make the place of the objects, if it is not there."""
+
     def put(
         self, key: str, chunks: Iterable[bytes] | BinaryIO, *, max_bytes: int | None = None
     ) -> StoredObject:

@@ -36,6 +36,11 @@ class FileStorage:
         self._aside = root / ".aside"  # no valid key can name it, nor the next
         self._parts = root / ".parts"
 
+    def prepare(self) -> None:
+        """See ``Storage``."""
+        with translated("the root"):
+            self.root.mkdir(parents=True, exist_ok=True)
+
     def put(
         self, key: str, chunks: Iterable[bytes] | BinaryIO, *, max_bytes: int | None = None
     ) -> StoredObject:

@@ -29,9 +29,8 @@ from service.storage.base import (
     SignedPart,
     StoredObject,
     check_key,
-    read_chunks,
-    too_large,
 )
+from service.storage.counted import Counted
 from service.storage.parts import check_part, wrong_size
 
 if TYPE_CHECKING:
@@ -42,7 +41,7 @@ READ_URL_SECONDS = 24 * 3600
 SINGLE_BYTES = 16 * 1024 * 1024  # up to there an object is sent in one request
 BUFFER_BYTES = 1024 * 1024
 DELETED_AT_ONCE = 1000  # the most that S3 takes
-MISSING = frozenset({"404", "NoSuchKey", "NoSuchUpload"})
+MISSING = frozenset({"404", "NoSuchBucket", "NoSuchKey", "NoSuchUpload"})
 OPTIONS = frozenset({"endpoint", "region", "encryption"})
 
 
@@ -93,11 +92,24 @@ class S3Storage:
         if str(client.meta.endpoint_url).endswith("amazonaws.com"):
             self._declared = {"ChecksumAlgorithm": "SHA256"}
 
+    def prepare(self) -> None:
+        """See ``Storage``; Amazon wants a region here unless it is us-east-1."""
+        region = self.client.meta.region_name
+        where: Any = {"CreateBucketConfiguration": {"LocationConstraint": region}}
+        with _translated(self.bucket):
+            try:
+                self.client.head_bucket(Bucket=self.bucket)
+            except ClientError as error:
+                if error.response["Error"]["Code"] not in MISSING:
+                    raise
+                options = where if region not in (None, "us-east-1") else {}
+                self.client.create_bucket(Bucket=self.bucket, **options)
+
     def put(
         self, key: str, chunks: Iterable[bytes] | BinaryIO, *, max_bytes: int | None = None
     ) -> StoredObject:
         """See ``Storage``; a large object goes in parts, and appears with the last."""
-        source = _Source(chunks, max_bytes)
+        source = Counted(chunks, max_bytes)
         with _translated(key):
             self.client.upload_fileobj(
                 cast(BinaryIO, io.BufferedReader(source, BUFFER_BYTES)),
@@ -313,33 +325,6 @@ class S3PartWriter:
     def close(self) -> None:
         """See ``PartWriter``."""
         self._file.close()
-
-
-class _Source(io.RawIOBase):
-    """Bytes on their way to the store, counted and digested."""
-
-    def __init__(self, chunks: Iterable[bytes] | BinaryIO, max_bytes: int | None) -> None:
-        self._chunks = iter(read_chunks(chunks))
-        self._rest = memoryview(b"")
-        self._max_bytes = max_bytes
-        self.size = 0
-        self.digest = hashlib.sha256()
-
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, target: Any) -> int:
-        while not self._rest:
-            if (chunk := next(self._chunks, None)) is None:
-                return 0
-            self.size += len(chunk)
-            if self._max_bytes is not None and self.size > self._max_bytes:
-                raise too_large(self._max_bytes)
-            self.digest.update(chunk)
-            self._rest = memoryview(chunk)
-        count = min(len(target), len(self._rest))
-        target[:count], self._rest = self._rest[:count], self._rest[count:]
-        return count
 
 
 class _Body(io.RawIOBase):

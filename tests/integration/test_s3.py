@@ -72,6 +72,15 @@ def test_an_expired_url_opens_nothing(storage, multipart) -> None:
     assert storage.list_parts(multipart) == []
 
 
+def test_the_bucket_is_made_once(s3) -> None:
+    url = s3.create().replace("autodl-tests", "autodl-new")
+    storage = open_storage(url)
+    storage.prepare()
+    storage.prepare()
+    storage.put("a", [b"x"])
+    assert storage.read("a") == b"x"
+
+
 def test_objects_can_be_encrypted_at_rest(s3) -> None:
     url = s3.create()
     storage = open_storage(f"{url}&encryption=AES256")
