@@ -34,8 +34,8 @@ class Context:
     stopping: threading.Event = field(default_factory=threading.Event)
 
 
-def get_context(request: Request) -> Context:
-    """The context of the application that handles the request."""
+async def get_context(request: Request) -> Context:
+    """The context of the application; a coroutine, so that it costs a request no thread."""
     context: Context = request.app.state.context
     return context
 

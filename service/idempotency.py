@@ -37,7 +37,7 @@ class Answer:
     headers: dict[str, str] = field(default_factory=dict)
 
 
-def read_key(
+async def read_key(
     idempotency_key: Annotated[
         str | None,
         Header(

@@ -75,8 +75,8 @@ def count_runs(session: Session) -> dict[str, int]:
     """The runs at work, by account."""
     query = (
         select(Submission.account_id, func.count())
-        .join(Run, Run.id == Submission.current_run_id)
-        .where(Run.state.in_(LIVE))
+        .join(Run, Run.submission_id == Submission.id)  # by its key: the live runs are few
+        .where(Run.state.in_(LIVE), Run.id == Submission.current_run_id)
         .group_by(Submission.account_id)
     )
     return {account_id: count for account_id, count in session.execute(query)}

@@ -51,7 +51,7 @@ class Submission(Base):
         Index("ix_submission_cancel_wanted_ended_at", "cancel_wanted", "ended_at"),
         Index(  # everything that finds and orders a page of the list
             "ix_submission_account_id_id",
-            *("account_id", "id", "state", "name"),
+            *("account_id", "id", "state", "name", "deleted_at"),
             sqlite_where=text("deleted_at IS NULL"),
             postgresql_where=text("deleted_at IS NULL"),
         ),

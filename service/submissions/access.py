@@ -81,9 +81,16 @@ def _is_owner(request: Request, context: Context, submission_id: str) -> bool:
 
 
 def get_submission(
-    submission_id: str, context: ContextDep, reader: Annotated[Reader, Depends(find_reader)]
+    request: Request,
+    submission_id: str,
+    context: ContextDep,
+    _: Annotated[object, Depends(_described)] = None,
 ) -> Submission:
-    """A dependency: the submission that may be read; errors of ``Reader.get_submission``."""
+    """A dependency: the submission that may be read; errors of ``Reader.get_submission``.
+
+    It finds the reader itself: a dependency of its own would cost each request another thread.
+    """
+    reader = find_reader(request, submission_id, context)
     with context.database.read() as session:
         return reader.get_submission(session, submission_id)
 

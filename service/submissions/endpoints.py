@@ -79,7 +79,7 @@ AccountId = Annotated[str, Depends(authenticate)]
 IfMatch = Annotated[str | None, Header(max_length=1000)]
 
 
-def read_event_id(
+async def read_event_id(
     last_event_id: Annotated[
         str | None, Header(json_schema_extra={"pattern": f"^{events.EVENT_ID.pattern}$"})
     ] = None,

@@ -91,7 +91,7 @@ def upgrade() -> None:
     op.create_index(
         "ix_submission_account_id_id",
         "submission",
-        ["account_id", "id", "state", "name"],
+        ["account_id", "id", "state", "name", "deleted_at"],
         sqlite_where=LISTED,
         postgresql_where=LISTED,
     )
