@@ -19,7 +19,9 @@ from service.worker.program import Json, run_program
 from service.worker.tasks import SolveTask
 
 LOG_BYTES = 2 * 1024 * 1024
-REPORT_BYTES = 64 * 1024 * 1024  # the largest file that a check may write
+CHECK_BYTES = (
+    128 * 1024 * 1024
+)  # the largest file of a check: its report, or a library unpacked aside
 SERVICE = Path(__file__).resolve().parents[1]
 
 
@@ -42,7 +44,7 @@ def solve(task: SolveTask) -> Json | None:
 
 
 def _check_confined(bundle: Path, output: Path) -> None:
-    plan = confine.make_plan(read=(bundle, SERVICE), write=(output,), file_bytes=REPORT_BYTES)
+    plan = confine.make_plan(read=(bundle, SERVICE), write=(output,), file_bytes=CHECK_BYTES)
     program = [sys.executable, "-P", "-m", "service.worker.check"]
     done = subprocess.run(
         plan.command([*program, str(bundle), str(output / "report.json")]),

@@ -7,6 +7,8 @@ import pytest
 
 from autodl import confine
 from autodl.errors import PlatformError
+from formatter.convert import convert
+from formatter.source import Options
 from service.worker import solve as program
 from service.worker.solve import solve
 from service.worker.tasks import SolveTask
@@ -32,6 +34,18 @@ def test_a_check_leaves_its_report(task) -> None:
     report = json.loads((task.output / "report.json").read_text())
     assert report["ok"]
     assert report["summary"]
+
+
+def test_texts_are_checked_within_the_limits_too(task, tmp_path) -> None:
+    rows = "".join(
+        f"the {word} film number {n},{word}\n" for n in range(20) for word in ("good", "bad")
+    )
+    (tmp_path / "opinions.csv").write_text("text,label\n" + rows)
+    bundle = convert(tmp_path / "opinions.csv", tmp_path / "opinions", Options(kind="text"))
+    assert bundle.kind == "text"
+    solve(task.model_copy(update={"bundle": tmp_path / "opinions"}))
+    summary = json.loads((task.output / "report.json").read_text())["summary"]
+    assert summary["languages"] == {"en": 1.0}
 
 
 def test_bad_data_are_in_the_report(task) -> None:
