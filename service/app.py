@@ -100,7 +100,7 @@ def prepare(context: Context) -> str:
     return ensure_local_token(context.database, context.settings.data / TOKEN_FILE)
 
 
-def report_alive() -> dict[str, str]:
+async def report_alive() -> dict[str, str]:
     """The process answers; nothing else is asked."""
     return {"status": "alive"}
 
