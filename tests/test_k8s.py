@@ -1,4 +1,4 @@
-"""Every manifest is valid for the oldest and the newest Kubernetes, and says what the code needs."""
+"""Each manifest is valid for the oldest and the newest Kubernetes, and says what is needed."""
 
 import socket
 import subprocess

@@ -18,8 +18,8 @@ from autodl.bundle import sha256_file
 from autodl.errors import UsageError
 from autodl.manifest import describe_solution
 from autodl.run import run
-from autodl.solutions import resolve
 from autodl.score import Point
+from autodl.solutions import resolve
 
 BUDGET = 2.0
 
