@@ -8,6 +8,7 @@ from __future__ import annotations
 import time
 
 import numpy as np
+import pandas as pd
 from flaml import AutoML
 
 FIRST_SECONDS = 1.0
@@ -31,7 +32,7 @@ class Model:
 
     def train(self, dataset, remaining_time_budget=None):
         if self.table is None:
-            self.table = np.stack([x.ravel() for x, _ in dataset])
+            self.table = as_frame(dataset)
             labels = np.stack([y for _, y in dataset])
             if (labels.sum(axis=1) != 1).any():
                 raise NotImplementedError("FLAML takes one label")
@@ -61,7 +62,12 @@ class Model:
     def test(self, dataset, remaining_time_budget=None):
         if self.best is None:
             return np.full((len(dataset), self.classes), 0.5)
-        found = self.best.predict_proba(np.stack([x.ravel() for x, _ in dataset]))
+        found = self.best.predict_proba(as_frame(dataset))
         scores = np.zeros((len(dataset), self.classes))
         scores[:, np.asarray(self.best.classes_, int)] = found
         return scores
+
+
+def as_frame(dataset):
+    """What FLAML fills missing values in."""
+    return pd.DataFrame(np.stack([x.ravel() for x, _ in dataset])).add_prefix("column")

@@ -26,7 +26,9 @@ class Model:
         self.series = None
         self.rows = FIRST_ROWS
         # Numba compiles for seconds: in the constructor, whose time is free.
-        MiniRocket(n_kernels=84).fit_transform(np.random.default_rng(0).normal(size=(4, 1, 20)))
+        dimensions = rows * columns * metadata.get_num_channels()
+        look = np.random.default_rng(0).normal(size=(4, max(1, dimensions), 20))
+        MiniRocket(n_kernels=84, n_jobs=2).fit_transform(look.astype(np.float32))
 
     def train(self, dataset, remaining_time_budget=None):
         if self.series is None:
