@@ -6,8 +6,11 @@ cores.
 
 from __future__ import annotations
 
+import os
 import sys
-from collections.abc import Sequence
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 from .. import config
@@ -82,11 +85,27 @@ def load_framework() -> bool:
     False where they are not installed; pictures are learnt without a network then.
     """
     try:
-        import keras
+        with _quiet():
+            import keras
+
+            return bool(keras.backend.backend())
     except ImportError as error:
         print(f"solution: without networks from scratch: {error}", file=sys.stderr)  # noqa: T201
         return False
-    return bool(keras.backend.backend())
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """TensorFlow's native code greets on standard error when it is loaded; nobody asked."""
+    sys.stderr.flush()
+    with tempfile.TemporaryFile() as nowhere:
+        kept = os.dup(2)
+        os.dup2(nowhere.fileno(), 2)
+        try:
+            yield
+        finally:
+            os.dup2(kept, 2)
+            os.close(kept)
 
 
 def build(shape: tuple[int, ...], classes: int) -> Any:

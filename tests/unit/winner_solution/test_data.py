@@ -7,10 +7,10 @@ import pytest
 
 from winner_solution import config
 from winner_solution.budget import Deadline, OutOfTimeError
-from winner_solution.data import Subset, open_task, spread
+from winner_solution.data import Subset, _Matrix, open_task, spread
 from winner_solution.domain import Shape
 from winner_solution.features.generic import Generic
-from winner_solution.pictures import Frame, decode_picture
+from winner_solution.pictures import Frame, decode_picture, frame_of_arrays, shrink_array
 
 from .fakes import FakeDataset, FakeMetadata, generate, png
 
@@ -92,3 +92,27 @@ def test_stored_arrays_of_many_channels_become_pictures() -> None:
     pixels = task.train.images(task.train.rows, 8)
     assert pixels.shape == (8, 8, 8, 6)
     assert pixels.std() > 20
+
+
+def test_channels_beyond_four_become_colours_that_tell_them_apart() -> None:
+    rng = np.random.default_rng(0)
+    examples = [rng.normal(size=(1, 8, 8, 9)) * np.arange(1, 10) for _ in range(5)]
+    frame = frame_of_arrays(examples)
+    pixels = np.stack([shrink_array(x, (8, 8), frame) for (x,) in examples])
+    colours = frame.colours(pixels)
+    assert colours.shape == (5, 8, 8, 3)
+    assert colours.dtype == np.uint8
+    for channel, colour in zip((8, 7, 6), range(3), strict=True):  # the widest come first
+        pair = pixels[..., channel].ravel(), colours[..., colour].ravel()
+        assert abs(np.corrcoef(*pair)[0, 1]) > 0.7
+    assert frame_of_arrays([x[..., :4] for x in examples]).mix is None
+
+
+def test_wide_features_are_kept_in_a_file_without_a_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(config, "SCRATCH_MIN_BYTES", 0)
+    matrix = _Matrix(6)
+    values = np.random.default_rng(0).normal(size=(2, 1200)).astype(np.float32)
+    matrix.put(np.array([4, 1]), values)
+    assert isinstance(matrix._values, np.memmap)
+    assert matrix.get(np.array([1, 4])) == pytest.approx(values[::-1], rel=1e-3, abs=1e-4)
+    assert matrix.known.tolist() == [False, True, False, False, True, False]

@@ -160,3 +160,16 @@ def test_when_nothing_works_the_class_shares_are_the_answer(monkeypatch) -> None
     train, test = generate("table", 30, 2, seed=1), generate("table", 10, 2, seed=2)
     predictions, _ = drive(Model, train, test, 6.0, 3)
     assert predictions[-1] == pytest.approx(np.tile(train.labels().mean(axis=0), (10, 1)))
+
+
+def test_pictures_of_many_channels_and_a_hundred_times_as_many_of_them_are_learnt() -> None:
+    rng = np.random.default_rng(0)
+    metadata = FakeMetadata((1, 12, 10, 7), 2)
+
+    def pictures(n: int) -> FakeDataset:
+        targets = np.arange(n) % 2
+        x = rng.normal(size=(n, 1, 12, 10, 7)).astype(np.float32)
+        x[:, :, 3:6, :, 5] += 3 * targets[:, None, None, None]
+        return FakeDataset(list(x), one_hot(targets, 2), metadata)
+
+    assert score(pictures(30), pictures(3000), budget_seconds=20.0) > 0.6
