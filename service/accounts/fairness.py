@@ -88,8 +88,8 @@ def read_shares(session: Session, account_ids: Collection[str]) -> dict[str, Sha
     """Each account's place in the order."""
     live = (
         select(Submission.account_id, Run.kind, Submission.budget_seconds)
-        .join(Run, Run.id == Submission.current_run_id)
-        .where(Run.state.in_(LIVE))
+        .join(Run, Run.submission_id == Submission.id)
+        .where(Run.state.in_(LIVE), Run.id == Submission.current_run_id)
     )
     at_work: dict[str, float] = defaultdict(float)
     for account_id, kind, budget_seconds in session.execute(live):

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
@@ -28,7 +29,7 @@ from service.models import (
     Webhook,
     utc_now,
 )
-from service.notifications import webhooks
+from service.notifications import outbox, webhooks
 from service.notifications.mail import send_mail, write_mail
 
 if TYPE_CHECKING:
@@ -42,6 +43,8 @@ POLL_SECONDS = 1.0
 PAUSES_SECONDS = (5, 300, 1800, 7200, 18000, 36000, 50400, 72000, 86400)
 LINKS = {"account.verify": Purpose.VERIFY, "account.reset": Purpose.RESET}
 MAX_ANSWER_CHARACTERS = 500
+DELETED = "not sent: the submission was deleted"
+PURGE_SECONDS = 3600.0
 
 log = get_logger()
 
@@ -56,8 +59,13 @@ class Deliverer:
 
     def run(self, stop: threading.Event) -> None:
         """Batches until ``stop``."""
+        purge_at = 0.0
         while not stop.wait(POLL_SECONDS):
             try:
+                if time.monotonic() >= purge_at:
+                    with self.database.write() as session:
+                        outbox.purge(session)
+                    purge_at = time.monotonic() + PURGE_SECONDS
                 while self.tick() == BATCH and not stop.is_set():
                     pass
             except AutoDLError as error:
@@ -115,10 +123,8 @@ class Deliverer:
                 code = create_one_time(session, notification.account_id, purpose, to)
             values["code"] = code
         if submission_id := values.pop("submission_id", None):
-            with self.database.read() as session:
-                submission = session.get(Submission, submission_id)
-            if submission is None or submission.deleted_at is not None:
-                return "not sent: the submission was deleted"
+            if (submission := self._find_submission(submission_id)) is None:
+                return DELETED
             values["submission"] = submission
         message = write_mail(self.settings, notification.event, to, **values)
         return send_mail(self.settings, message)
@@ -129,11 +135,19 @@ class Deliverer:
             account = session.get_one(Account, webhook.account_id)
         if webhook.deleted_at is not None or account.disabled_at is not None:
             return "not sent: the webhook was removed"
+        data = notification.payload
+        if submission_id := data.get("submission_id"):
+            if (submission := self._find_submission(submission_id)) is None:
+                return DELETED
+            data = outbox.describe_end(submission)
         target = await webhooks.resolve(webhook.url, self.settings.webhook_networks)
         secret = webhooks.webhook_secret(self.signer, webhook.id)
-        return await webhooks.post(
-            target, secret, notification.id, notification.event, notification.payload
-        )
+        return await webhooks.post(target, secret, notification.id, notification.event, data)
+
+    def _find_submission(self, submission_id: str) -> Submission | None:
+        with self.database.read() as session:
+            submission = session.get(Submission, submission_id)
+        return None if submission is None or submission.deleted_at is not None else submission
 
     def _note(self, notification_id: str, answer: str, error: AutoDLError | None) -> None:
         with self.database.write() as session:

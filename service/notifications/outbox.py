@@ -1,20 +1,32 @@
 """The outbox: what is to be told is written in the transaction of the deed, and delivered later.
 
-So nothing is told that was rolled back, and nothing is forgotten that was committed.
+So nothing is told that was rolled back, and nothing is forgotten that was committed. A row names a
+submission and holds nothing of it, so that nothing outlives the submission's deletion.
 """
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from sqlalchemy import select
+from sqlalchemy import delete, select
 
-from service.models import Account, Json, Notification, Submission, SubmissionState, Webhook
+from service.models import (
+    Account,
+    DeliveryState,
+    Json,
+    Notification,
+    Submission,
+    SubmissionState,
+    Webhook,
+    utc_now,
+)
 
 if TYPE_CHECKING:
     from sqlalchemy.orm import Session
 
 S = SubmissionState
+KEPT_DAYS = 30  # the log of what was delivered
 #: who cancels knows it
 MAILED = frozenset({S.SUCCEEDED, S.REJECTED, S.FAILED, S.EXPIRED})
 
@@ -41,7 +53,7 @@ def announce_end(session: Session, submission: Submission) -> None:
     if account.email and account.verified_at and account.wants_mail and submission.state in MAILED:
         enqueue_mail(session, account.id, event, account.email, submission_id=submission.id)
     for webhook in list_webhooks(session, account.id):
-        enqueue_webhook(session, webhook, event, describe_end(submission))
+        enqueue_webhook(session, webhook, event, {"submission_id": submission.id})
 
 
 def describe_end(submission: Submission) -> Json:
@@ -53,6 +65,13 @@ def describe_end(submission: Submission) -> Json:
         "status_reason": submission.status_reason,
         "href": f"/v1/submissions/{submission.id}",
     }
+
+
+def purge(session: Session) -> None:
+    """Forget what was delivered, or given up, long enough ago."""
+    before = utc_now() - timedelta(days=KEPT_DAYS)
+    over = Notification.state != DeliveryState.PENDING
+    session.execute(delete(Notification).where(over, Notification.created_at < before))
 
 
 def list_webhooks(session: Session, account_id: str) -> list[Webhook]:

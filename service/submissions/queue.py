@@ -116,8 +116,8 @@ def _waiting() -> Select[Submission]:
 def _read_running(session: Session) -> list[tuple[float, float]]:
     query = (
         select(Run.started_at, Submission.budget_seconds)
-        .join(Submission, Submission.current_run_id == Run.id)
-        .where(Run.state.in_(LIVE), Run.kind == RunKind.SOLVE)
+        .join(Submission, Submission.id == Run.submission_id)
+        .where(Submission.current_run_id == Run.id, Run.state.in_(LIVE), Run.kind == RunKind.SOLVE)
     )
     now = utc_now()
     return [
@@ -130,8 +130,13 @@ def _read_ratios(session: Session) -> Floats:
     """Of the newest runs that ended: seconds at work over budget."""
     query = (
         select(Run.started_at, Run.ended_at, Submission.budget_seconds)
-        .join(Submission, Submission.current_run_id == Run.id)
-        .where(Run.kind == RunKind.SOLVE, Run.state == RunState.ENDED, Run.started_at.is_not(None))
+        .join(Submission, Submission.id == Run.submission_id)
+        .where(
+            Submission.current_run_id == Run.id,
+            Run.kind == RunKind.SOLVE,
+            Run.state == RunState.ENDED,
+            Run.started_at.is_not(None),
+        )
         .order_by(Run.id.desc())
         .limit(HISTORY)
     )

@@ -1,7 +1,9 @@
 """The outbox: told once what was committed, tried again what did not arrive."""
 
 import smtplib
+import socketserver
 import ssl
+import threading
 from datetime import timedelta
 
 import pytest
@@ -188,6 +190,45 @@ def test_one_fault_does_not_keep_the_others_from_being_told(
     assert len(read_mails(settings)) == 1
 
 
+def test_a_webhook_is_told_of_a_submission_as_it_is_and_of_a_deleted_one_nothing(
+    database, create, account_id, deliverer, monkeypatch
+) -> None:
+    told = []
+
+    async def find_anything(url: str, allowed: object) -> str:
+        del allowed
+        return url
+
+    async def keep(_target: object, _secret: str, _id: str, event: str, data: dict) -> str:
+        told.append((event, data["id"], data["name"], data["state"]))
+        return "The answer was 204."
+
+    monkeypatch.setattr(webhooks, "resolve", find_anything)
+    monkeypatch.setattr(webhooks, "post", keep)
+    with database.write() as session:
+        session.add(Webhook(account_id=account_id, url="https://example.org/"))
+        kept, deleted = create(session), create(session)
+        for submission in (kept, deleted):
+            service.end_expired(session, submission)
+        deleted.deleted_at = utc_now()
+    assert all("flowers" not in str(row.payload) for row in rows(database))
+    assert deliverer.tick() == 2
+    assert told == [("submission.expired", kept.id, "flowers", "expired")]
+
+
+def test_what_was_told_long_ago_is_forgotten(database, reader_id, deliverer) -> None:
+    with database.write() as session:
+        for _ in range(3):
+            outbox.enqueue_mail(session, reader_id, "account.exists", ADA)
+    with database.write() as session:
+        old, recent, waiting = session.query(Notification)
+        old.state = recent.state = DeliveryState.DELIVERED
+        for row in (old, waiting):
+            row.created_at -= timedelta(days=outbox.KEPT_DAYS + 1)
+        outbox.purge(session)
+    assert {row.id for row in rows(database)} == {recent.id, waiting.id}
+
+
 class Smtp:
     """What a session with a mail server was like."""
 
@@ -246,6 +287,37 @@ def test_mail_goes_by_tls_and_a_password_by_nothing_else(
     else:
         send_mail(own, mail)
     assert Smtp.log == log
+
+
+class Dialogue(socketserver.StreamRequestHandler):
+    """A mail server, as RFC 5321 has it, that takes one mail."""
+
+    def handle(self) -> None:
+        def say(line: bytes) -> None:
+            self.wfile.write(line + b"\r\n")
+
+        say(b"220 mail.example.org")
+        while line := self.rfile.readline().strip():
+            verb = line[:4].upper()
+            if verb == b"DATA":
+                say(b"354 go on")
+                lines = iter(self.rfile.readline, b".\r\n")
+                self.server.mails.append(b"".join(lines).decode())
+            say({b"QUIT": b"221 bye", b"EHLO": b"250 mail.example.org"}.get(verb, b"250 ok"))
+
+
+def test_a_mail_server_takes_a_mail_word_for_word(settings) -> None:
+    with socketserver.TCPServer(("127.0.0.1", 0), Dialogue) as server:
+        server.mails = []
+        thread = threading.Thread(target=server.handle_request)
+        thread.start()
+        port = server.server_address[1]
+        own = type(settings)(data=settings.data, smtp_url=f"smtp://127.0.0.1:{port}", gpus=())
+        send_mail(own, write_mail(own, "account.reset", ADA, code="CODE"))
+        thread.join()
+    (mail,) = server.mails
+    assert f"To: {ADA}\r\n" in mail
+    assert "/reset?code=CODE\r\n" in mail
 
 
 def test_a_mail_server_that_is_not_there_is_a_fault_of_the_platform(settings) -> None:
