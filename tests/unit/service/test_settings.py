@@ -3,6 +3,7 @@
 import re
 from pathlib import Path
 
+import psutil
 import pytest
 from pydantic import ValidationError
 
@@ -69,6 +70,29 @@ def test_the_winner_is_found_without_importing_it(tmp_path) -> None:
 def test_an_operator_adds_solutions_by_name(monkeypatch, tmp_path) -> None:
     monkeypatch.setenv("AUTODL_SOLUTIONS", '{"mine": "/opt/mine"}')
     assert Settings(data=tmp_path).get_solution("mine") == Path("/opt/mine")
+
+
+def test_baselines_are_there_by_name(tmp_path) -> None:
+    for name in ("constant", "linear", "resnet50v2", "pretrained", "finetune"):
+        assert (Settings(data=tmp_path).get_solution(name) / "model.py").is_file()
+
+
+def test_weights_are_a_folder_or_none(monkeypatch, tmp_path) -> None:
+    assert Settings(data=tmp_path).weights is None
+    for said, meant in (("none", "none"), ("", None), (str(tmp_path), str(tmp_path))):
+        monkeypatch.setenv("AUTODL_WEIGHTS", said)
+        assert Settings(data=tmp_path).weights == meant
+    monkeypatch.setenv("AUTODL_WEIGHTS", str(tmp_path / "nowhere"))
+    with pytest.raises(ValidationError, match="there is no folder"):
+        Settings(data=tmp_path)
+
+
+def test_memory_is_shared_by_the_slots(monkeypatch, tmp_path) -> None:
+    total = psutil.virtual_memory().total
+    one, two = (Settings(data=tmp_path, gpus=gpus) for gpus in (("0",), ("0", "1")))
+    assert 0 < two.effective_memory_bytes < one.effective_memory_bytes < total
+    monkeypatch.setenv("AUTODL_MEMORY_BYTES", "1000000")
+    assert Settings(data=tmp_path).effective_memory_bytes == 1000000
 
 
 def test_an_unknown_solution_is_refused_with_the_known_ones(tmp_path) -> None:
