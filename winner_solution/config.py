@@ -56,8 +56,12 @@ HOLDOUT_MAX_ROWS = 2000  # more adds seconds, not certainty
 HOLDOUT_ROWS_PER_CLASS = 20  # ... but allow this many with many classes
 MAX_TRAIN_ROWS = 200_000  # of larger sets an evenly spaced part is used
 SHIFT_MIN_ROWS = 20
+SHIFT_TRAIN_ROWS = 6000  # more are left as they are
+SHIFT_SHARE = 0.05  # of the remaining time, for features to compare
+SHIFT_MAX_SECONDS = 20.0
 SHIFT_MAX_ROWS = 1500  # looked at, for distances among them are a square matrix
-SHIFT_LEAST = 0.55  # chance that a test row is farther than a validation row; .5 is none at all
+SHIFT_LEAST = 0.05  # excess over one half of the chance that a test row is farther
+SHIFT_ERRORS = 1.64  # ... and in standard errors: one in twenty by chance
 SHIFT_CLUSTERS = (0.85, 0.7, 0.6, 0.5, 0.42, 0.35, 0.25, 0.18, 0.12, 0.08, 0.05)  # to the row
 
 # Ensemble -----------------------------------------------------------------------------------
@@ -139,7 +143,7 @@ TUNE_HEAD_FACTOR = 10.0  # of the learning rate
 TUNE_WEIGHT_DECAY = 0.01
 TUNE_DROPOUT = 0.1
 TUNE_PROBE_INVERSE_PENALTY = 5.0
-TUNE_MIN_ROWS = 64
+TUNE_MIN_ROWS = 500  # with fewer the frozen encoder is better
 TUNE_ROWS = (1000, 4000)
 TUNE_CLOSES = (0.2, 0.15, 0.1)
 TUNE_MAX_TOKENS = 300_000  # 230 MB of states

@@ -1,4 +1,4 @@
-"""Features of texts by frozen sentence encoders: one for English, one for every other language."""
+"""Features of texts by frozen sentence encoders: one for English, one for every language."""
 
 from __future__ import annotations
 

@@ -89,10 +89,12 @@ def _makers(domain: Domain, shape: Shape) -> list[Maker]:
         ]
     if domain is Domain.TEXT and is_english(shape.vocabulary):  # by the word
         return [
+            lambda: ByLength(FrozenMultilingual(), 2.5e-4, longest=MAX_TOKENS),
             lambda: ByLength(FrozenEnglish(), 3.5e-4, longest=MAX_TOKENS),
             lambda: TunedText(english=True),
+            lambda: TunedText(english=False),
         ]
-    if domain is Domain.TEXT:
+    if domain is Domain.TEXT and shape.vocabulary:  # codes without words are no text
         return [
             lambda: ByLength(FrozenMultilingual(), 4e-4, longest=MAX_TOKENS),
             lambda: TunedText(english=False),

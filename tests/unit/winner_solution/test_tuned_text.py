@@ -23,6 +23,9 @@ GOOD, BAD = "lovely wonderful great superb charming".split(), "awful dreadful du
 FILLER = "the film was and of it we saw".split()
 VOCABULARY = [*GOOD, *BAD, *FILLER]
 LATER = Deadline(time.monotonic() + 1e6)
+pytestmark = pytest.mark.timeout(
+    900
+)  # TensorFlow traces for seconds, on a loaded machine for minutes
 
 
 @pytest.mark.parametrize(("english", "whole"), [(True, FrozenEnglish), (False, FrozenMultilingual)])
@@ -56,6 +59,7 @@ def reviews(n: int, seed: int) -> FakeDataset:
 
 def test_it_learns_and_can_be_saved(learner: TunedText, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(config, "TUNE_EPOCHS", 1)
+    monkeypatch.setattr(config, "TUNE_MIN_ROWS", 64)
     train, test = reviews(80, seed=1), reviews(30, seed=2)
     task = open_task(train, Shape.of(train.metadata))
     task.attach_test(test)
@@ -68,7 +72,8 @@ def test_it_learns_and_can_be_saved(learner: TunedText, monkeypatch: pytest.Monk
     assert np.allclose(again, scores, atol=1e-4)
 
 
-def test_without_time_it_says_so(learner: TunedText) -> None:
+def test_without_time_it_says_so(learner: TunedText, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(config, "TUNE_MIN_ROWS", 64)
     train = reviews(80, seed=1)
     task = open_task(train, Shape.of(train.metadata))
     past = Deadline(time.monotonic() - 1)
