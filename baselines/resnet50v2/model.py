@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 BATCH = 32
 FIRST_BATCHES = 2
 SEED = 0
+KEPT_BYTES = 1 << 30  # of the test pictures
 
 
 class Model(Baseline):
@@ -72,13 +73,16 @@ class Model(Baseline):
             self.network.train_on_batch((x - self.scale[0]) / self.scale[1], self.labels[rows])
 
     def predict(self, dataset: Dataset) -> Floats:
-        """Logits; the pictures are kept from call to call."""
+        """Logits; the pictures are kept from call to call where there is room."""
         assert self.scale is not None
-        if self._tested is None:
-            self._tested = self._read(dataset, np.arange(len(dataset)))
+        everything = np.arange(len(dataset))
+        if self._tested is None and len(dataset) * self.side**2 * 12 <= KEPT_BYTES:
+            self._tested = self._read(dataset, everything)
         parts = []
-        for start in range(0, len(self._tested), BATCH):
-            x = (self._tested[start : start + BATCH] - self.scale[0]) / self.scale[1]
+        for start in range(0, len(dataset), BATCH):
+            rows = everything[start : start + BATCH]
+            pictures = self._read(dataset, rows) if self._tested is None else self._tested[rows]
+            x = (pictures - self.scale[0]) / self.scale[1]
             padded = np.pad(x, ((0, BATCH - len(x)), (0, 0), (0, 0), (0, 0)))
             parts.append(self.network.predict_on_batch(padded)[: len(x)])
         return np.concatenate(parts)
