@@ -31,7 +31,20 @@ KILL_SECONDS = 10.0  # how long a fork bomb may hold out
 POLL_SECONDS = 0.02
 SAMPLE, MEASURE_SECONDS = 16, 0.3  # how far shared memory is measured, which takes long
 CROWD = 64  # more processes than this are not asked to end, for they may be a bomb
+CGROUP_LIMITS = (  # as a container sees its own, version 2 and 1
+    Path("/sys/fs/cgroup/memory.max"),
+    Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"),
+)
 PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
+
+
+def share_memory(slots: int = 1) -> int:
+    """Bytes that one of so many runs may use: four fifths of the machine's, or of our cgroup's."""
+    total: int = psutil.virtual_memory().total
+    for path in CGROUP_LIMITS:
+        with suppress(OSError, ValueError):  # "max", or no such file
+            total = min(total, int(path.read_text()))
+    return total * 4 // 5 // slots
 
 
 class Member(NamedTuple):

@@ -21,6 +21,7 @@ from pydantic import Field, PositiveFloat, PositiveInt, SecretStr, field_validat
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from autodl.errors import UsageError
+from autodl.processes import share_memory
 from autodl.solutions import BUNDLED, find_bundled
 from autodl.solve import Equipment
 
@@ -56,6 +57,7 @@ class Settings(BaseSettings):
     gpus: Annotated[tuple[str, ...], NoDecode] | None = None  # None: every GPU of this machine
     solutions: dict[str, Path] = {}  # further solutions by name: {"mine": "/path/to/folder"}
     weights: str | None = None  # a folder of pretrained weights for solutions, or "none" for none
+    memory_bytes: PositiveInt | None = None  # of a run; None: its share of four fifths of all
 
     max_upload_bytes: PositiveInt = 8 * 1024**3
     default_budget_seconds: PositiveFloat = 1200.0  # the AutoDL challenge's
@@ -76,6 +78,7 @@ class Settings(BaseSettings):
     sweep_seconds: PositiveFloat = 600.0  # between two looks for what nobody needs any more
 
     public_url: str = ""  # what others call this service, for links in mails; empty: host and port
+    proxies: Annotated[tuple[str, ...], NoDecode] = ("127.0.0.1",)  # whose X-Forwarded-For counts
     registration: Literal["open", "invite", "closed"] = "closed"
     require_email: bool = False  # to sign up; else a pseudonym will do
     session_seconds: PositiveFloat = 14 * 86400.0  # of a signed-in browser
@@ -123,14 +126,14 @@ class Settings(BaseSettings):
             raise ValueError("it must be like 10/minute;60/hour")
         return value
 
-    @field_validator("webhook_networks")
+    @field_validator("webhook_networks", "proxies")
     @classmethod
     def _check_networks(cls, value: tuple[str, ...]) -> tuple[str, ...]:
         for network in value:
             ip_network(network)  # a ValueError that says what is wrong
         return value
 
-    @field_validator("gpus", "webhook_networks", mode="before")
+    @field_validator("gpus", "webhook_networks", "proxies", mode="before")
     @classmethod
     def _split_commas(cls, value: object) -> object:
         if isinstance(value, str):
@@ -159,6 +162,11 @@ class Settings(BaseSettings):
             return self.gpus
         devices = (GPU_DEVICE.fullmatch(p.name) for p in Path("/dev").glob("nvidia*"))
         return tuple(sorted((d.group(1) for d in devices if d), key=int))
+
+    @property
+    def effective_memory_bytes(self) -> int:
+        """What one run on this machine may use, where each slot has its run."""
+        return self.memory_bytes or share_memory(max(1, len(self.gpu_slots)))
 
     def find_solution(self, name: str) -> Path | None:
         """The folder of the solution of that name; nothing of it is imported."""

@@ -148,7 +148,8 @@ class KubernetesExecutor:
             api_url=self.cluster.api_url,
         )
         gpu = "0" if solving and self.cluster.gpu_resource else None
-        tasks = build_tasks(spec, places, self.settings, report_to, gpu=gpu)
+        memory = self.settings.memory_bytes
+        tasks = build_tasks(spec, places, self.settings, report_to, gpu=gpu, memory_bytes=memory)
         return {name: task.model_dump_json() for name, task in tasks.items()}
 
     def _list(self, call: Any) -> list[Any]:

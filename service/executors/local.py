@@ -54,7 +54,7 @@ class LocalExecutor:
             slots={RunKind.CHECK: 1, RunKind.SOLVE: max(1, gpus)},
             isolation="sandbox" if strength.landlock_abi and network else "process",
             gpus=gpus,
-            enforced=frozenset({"time", "disk", "processes"} | network),
+            enforced=frozenset({"time", "memory", "disk", "processes"} | network),
         )
 
     def ensure(self, spec: RunSpec) -> None:
@@ -200,7 +200,8 @@ class LocalExecutor:
             database_url=self.settings.effective_database_url,
             storage=self.settings.effective_storage,
         )
-        return build_tasks(spec, places, self.settings, report_to, gpu=gpu)
+        memory = self.settings.effective_memory_bytes
+        return build_tasks(spec, places, self.settings, report_to, gpu=gpu, memory_bytes=memory)
 
 
 def _limits(spec: RunSpec) -> dict[str, float]:

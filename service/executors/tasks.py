@@ -26,9 +26,15 @@ class Places:
 
 
 def build_tasks(
-    spec: RunSpec, places: Places, settings: Settings, report_to: ReportTo, *, gpu: str | None
+    spec: RunSpec,
+    places: Places,
+    settings: Settings,
+    report_to: ReportTo,
+    *,
+    gpu: str | None,
+    memory_bytes: int | None,
 ) -> dict[str, Task]:
-    """The tasks of stage, solve, score and publish."""
+    """The tasks of stage, solve, score and publish; ``memory_bytes`` None: where it runs, says."""
     kind, solving = spec.kind.value, spec.kind is RunKind.SOLVE
     curve = places.results["score"] / "curve.json"
 
@@ -54,6 +60,7 @@ def build_tasks(
             budget_seconds=spec.solve.budget_seconds,
             construction_seconds=spec.solve.construction_seconds,
             gpu=gpu,
+            memory_bytes=memory_bytes,
             weights=settings.weights,
         ),
         "score": ScoreTask(

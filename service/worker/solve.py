@@ -7,29 +7,32 @@ solution (under the hard clock, writing ``log.txt``) is a child that is confined
 
 from __future__ import annotations
 
-import subprocess
+import signal
 import sys
+import time
 from pathlib import Path
 
 from autodl import confine
-from autodl.errors import PlatformError
+from autodl.errors import BundleError, PlatformError
+from autodl.processes import BoundedLog, ProcessTree, share_memory
 from autodl.solve import Equipment, Limits
 from autodl.solve import solve as run_solution
+from service.worker.check import OUT_OF_MEMORY
 from service.worker.program import Json, run_program
 from service.worker.tasks import SolveTask
 
 LOG_BYTES = 2 * 1024 * 1024
-CHECK_BYTES = (
-    128 * 1024 * 1024
-)  # the largest file of a check: its report, or a library unpacked aside
+POLL_SECONDS = 0.1
+CHECK_BYTES = 128 << 20  # the largest file of a check: its report, or a library unpacked aside
 SERVICE = Path(__file__).resolve().parents[1]
 
 
 def solve(task: SolveTask) -> Json | None:
     """Check the bundle, or let the solution learn it."""
     task.output.mkdir(parents=True, exist_ok=True)
+    memory_bytes = task.memory_bytes or share_memory()
     if task.solution is None:
-        _check_confined(task.bundle, task.output)
+        _check_confined(task, memory_bytes)
         return None
     outcome = run_solution(
         task.bundle,
@@ -38,23 +41,39 @@ def solve(task: SolveTask) -> Json | None:
         budget_seconds=task.budget_seconds,
         construction_seconds=task.construction_seconds,
         equipment=Equipment(task.gpu, task.weights),
-        limits=Limits(log_bytes=LOG_BYTES),
+        limits=Limits(memory_bytes=memory_bytes, log_bytes=LOG_BYTES),
     )
     return outcome.to_json()
 
 
-def _check_confined(bundle: Path, output: Path) -> None:
+def _check_confined(task: SolveTask, memory_bytes: int) -> None:
+    """Raises ``BundleError`` where the data ask for too much memory, ``PlatformError`` else."""
+    bundle, output = task.bundle, task.output
     plan = confine.make_plan(read=(bundle, SERVICE), write=(output,), file_bytes=CHECK_BYTES)
     program = [sys.executable, "-P", "-m", "service.worker.check"]
-    done = subprocess.run(
-        plan.command([*program, str(bundle), str(output / "report.json")]),
-        env={"TMPDIR": str(output), "LANG": "C.UTF-8"},
-        cwd=output,
-        stdin=subprocess.DEVNULL,
-        check=False,
-    )
-    if done.returncode != 0:
-        how = f"code {done.returncode}" if done.returncode > 0 else f"signal {-done.returncode}"
+    command = plan.command([*program, str(bundle), str(output / "report.json")])
+    tree = ProcessTree(kept=True)
+    pipe = tree.start(command, {"TMPDIR": str(output), "LANG": "C.UTF-8"}, output)
+    log = BoundedLog(pipe, task.result.with_name("check.log"), LOG_BYTES)
+    log.start()
+    peak = 0
+    while tree.root.poll() is None and peak <= memory_bytes:
+        time.sleep(POLL_SECONDS)
+        peak = max(peak, tree.memory_bytes(tree.members(), memory_bytes))
+    code = tree.end(0.0)
+    log.close()
+    pipe.close()
+    # the kernel kills with this signal when memory runs out, and hardly anyone else does
+    killed = code == -signal.SIGKILL and peak > memory_bytes // 2
+    if killed or code == OUT_OF_MEMORY or peak > memory_bytes:
+        raise BundleError(
+            "check-out-of-memory",
+            f"checking these data takes more than {memory_bytes >> 20} MiB of memory.",
+            hint="Make the largest items smaller, or store them in more records.",
+        )
+    if code != 0:
+        sys.stderr.write(task.result.with_name("check.log").read_text(errors="replace"))
+        how = f"signal {-code}" if code is not None and code < 0 else f"code {code}"
         raise PlatformError("check-died", f"The check of the data was ended by {how}.")
 
 

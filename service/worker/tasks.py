@@ -41,6 +41,7 @@ class SolveTask(Task):
     budget_seconds: float
     construction_seconds: float
     gpu: str | None
+    memory_bytes: int | None = None  #: ``None``: four fifths of what there is
     weights: str | None = None
 
 

@@ -1,14 +1,16 @@
 """A check is confined; what it finds is a report, and its death our fault."""
 
 import json
+import sys
 from contextlib import nullcontext
 
 import pytest
 
-from autodl import confine
-from autodl.errors import PlatformError
+from autodl import check, confine
+from autodl.errors import BundleError, PlatformError
 from formatter.convert import convert
 from formatter.source import Options
+from service.worker import check as worker_check
 from service.worker import solve as program
 from service.worker.solve import solve
 from service.worker.tasks import SolveTask
@@ -70,3 +72,19 @@ def test_a_check_that_dies_is_our_fault(task, monkeypatch) -> None:
     with pytest.raises(PlatformError) as caught:
         solve(task)
     assert caught.value.code == "check-died"
+
+
+def test_a_check_that_takes_too_much_memory_is_the_datas_fault(task) -> None:
+    with pytest.raises(BundleError, match="16 MiB") as caught:
+        solve(task.model_copy(update={"memory_bytes": 16 << 20}))
+    assert caught.value.code == "check-out-of-memory"
+
+
+def test_an_item_that_asks_for_more_memory_than_there_is_is_the_datas_fault(
+    task, monkeypatch
+) -> None:
+    monkeypatch.setattr(check, "check", lambda bundle: bytearray(1 << 60))
+    monkeypatch.setattr(sys, "argv", ["check", str(task.bundle), str(task.bundle / "report.json")])
+    with pytest.raises(SystemExit) as caught:
+        worker_check.main()
+    assert caught.value.code == worker_check.OUT_OF_MEMORY
