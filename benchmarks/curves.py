@@ -16,6 +16,7 @@ from typing import Any
 import matplotlib
 
 matplotlib.use("Agg")
+matplotlib.rcParams.update({"svg.hashsalt": "curves", "svg.fonttype": "none"})
 import matplotlib.pyplot as plt
 import numpy as np
 

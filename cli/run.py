@@ -150,5 +150,7 @@ def _tell_end(result: RunResult, console: Console) -> None:
     if result.outcome is not None:
         used = result.outcome.peak_rss_bytes / (1 << 20)
         console.print(f"[dim]{result.outcome.seconds:.1f} s, {used:.0f} MiB of memory[/]")
+        if result.outcome.model is not None:
+            console.print(f"[dim]No model is kept. {escape(result.outcome.model)}[/]")
     if result.error is not None and result.status != "rejected":
         console.print(f"[red]{result.status}[/] " + escape(f"{result.error} [{result.error.code}]"))
