@@ -71,7 +71,7 @@ def serve(
                 reconciling(settings, context.database, context.storage, context.executor)
             )
             stack.enter_context(delivering(settings, context.database))
-        server = _make_server(app, lambda: _announce(links, token if is_first else None, as_json))
+        server = make_server(app, lambda: _announce(links, token if is_first else None, as_json))
         server.run(sockets=sockets)
 
 
@@ -153,7 +153,8 @@ def _announce(links: dict[str, str], new_token: str | None, as_json: bool) -> No
     typer.echo("Ctrl-C ends the service. Runs go on and are taken up again at the next start.")
 
 
-def _make_server(app: FastAPI, on_ready: Callable[[], None]) -> uvicorn.Server:
+def make_server(app: FastAPI, on_ready: Callable[[], None]) -> uvicorn.Server:
+    """The HTTP server, which calls ``on_ready`` as soon as it listens."""
     import uvicorn
 
     class Server(uvicorn.Server):
@@ -184,6 +185,7 @@ def _make_server(app: FastAPI, on_ready: Callable[[], None]) -> uvicorn.Server:
             log_config=None,
             access_log=False,
             server_header=False,
+            forwarded_allow_ips=list(app.state.context.settings.proxies),
             timeout_graceful_shutdown=GRACE_SECONDS,
         )
     )

@@ -15,6 +15,7 @@ from typing import Any
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, Response
+from sqlalchemy.exc import DataError
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 from starlette.routing import Match
@@ -138,6 +139,17 @@ class Problem:
         }
 
 
+#: what the layers below us raise that is the request's doing
+FIXED: dict[type[Exception], Problem] = {
+    ClientDisconnect: Problem(
+        400, "upload-interrupted", "The connection ended before the upload did."
+    ),
+    DataError: Problem(
+        422, "field-invalid", "A value holds a character that cannot be kept, such as NUL."
+    ),
+}
+
+
 def describe(error: AutoDLError) -> Problem:
     """The problem that an error of ours is to a client."""
     family = next((status for kind, status in FAMILIES if isinstance(error, kind)), 500)
@@ -197,11 +209,8 @@ def install(app: FastAPI, render_page: Callable[[Request, Problem], Response]) -
             headers["Allow"] = ", ".join(_find_methods(app, request))
         return answer(request, Problem(error.status_code, code, detail, headers=headers))
 
-    def handle_disconnect(request: Request, error: Exception) -> Response:
-        return answer(
-            request,
-            Problem(400, "upload-interrupted", "The connection ended before the upload did."),
-        )
+    def handle_fixed(request: Request, error: Exception) -> Response:
+        return answer(request, next(p for kind, p in FIXED.items() if isinstance(error, kind)))
 
     def handle_unexpected(request: Request, error: Exception) -> Response:
         request_id = get_request_id(request)
@@ -213,7 +222,8 @@ def install(app: FastAPI, render_page: Callable[[Request, Problem], Response]) -
     app.add_exception_handler(AutoDLError, handle_ours)
     app.add_exception_handler(RequestValidationError, handle_validation)
     app.add_exception_handler(HTTPException, handle_framework)
-    app.add_exception_handler(ClientDisconnect, handle_disconnect)
+    app.add_exception_handler(ClientDisconnect, handle_fixed)
+    app.add_exception_handler(DataError, handle_fixed)
     app.add_exception_handler(Exception, handle_unexpected)
 
 

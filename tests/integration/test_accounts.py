@@ -368,3 +368,15 @@ def test_a_disabled_account_can_do_nothing(site) -> None:
     assert post(browser, "/login", identifier="grace", password=GOOD).status_code == 200
     log = admin.get("/v1/admin/audit").json()["items"]
     assert [entry["detail"]["disabled"] for entry in log] == [[True, False], [False, True]]
+
+
+def test_a_character_that_cannot_be_kept_is_no_fault(tmp_path, database_url) -> None:
+    with Site(tmp_path, database_url=database_url).browser() as browser:
+        token = (tmp_path / "data/token").read_text().strip()
+        for identifier in ("a\0b", "a\0@example.org"):
+            answer = post(browser, "/login", identifier=identifier, password=GOOD)
+            assert answer.status_code in (401, 422)
+            assert post(browser, "/reset", identifier=identifier).status_code in (200, 422)
+        browser.headers["Authorization"] = f"Bearer {token}"
+        for path in ("submissions/a%00b", "admin/accounts/%00", "webhooks/%00/deliveries"):
+            assert browser.get(f"/v1/{path}").status_code in (404, 422)

@@ -10,10 +10,12 @@ import httpx2
 import pytest
 from standardwebhooks import Webhook
 
+from cli.serve import make_server
+from service.app import create_app
 from service.db import Database
 from service.notifications.delivery import delivering
 from service.settings import Settings
-from tests.integration.conftest import SECRET
+from tests.integration.conftest import SECRET, IdleExecutor
 from tests.integration.serving import Server
 
 ASKING = 12
@@ -103,3 +105,21 @@ def test_a_webhook_arrives_signed_and_its_delivery_is_noted(server, receiver) ->
         (delivery,) = client.get(path).json()["items"]
     assert (delivery["state"], delivery["attempts"]) == ("delivered", 1)
     database.close()
+
+
+def test_only_a_known_proxy_says_where_a_request_comes_from(tmp_path, monkeypatch) -> None:
+    """The server itself reads the field; it must be told whom to believe."""
+    given = {}
+
+    class Config:
+        def __init__(self, app, **options) -> None:
+            given.update(options)
+
+    class Server:
+        def __init__(self, config) -> None: ...
+
+    monkeypatch.setattr("uvicorn.Config", Config)
+    monkeypatch.setattr("uvicorn.Server", Server)
+    settings = Settings(data=tmp_path, proxies="10.0.0.0/8, 192.168.0.7", gpus=())
+    make_server(create_app(settings, IdleExecutor()), lambda: None)
+    assert given["forwarded_allow_ips"] == ["10.0.0.0/8", "192.168.0.7"]
