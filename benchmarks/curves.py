@@ -16,9 +16,10 @@ from typing import Any
 import matplotlib
 
 matplotlib.use("Agg")
-matplotlib.rcParams.update({"svg.hashsalt": "curves", "svg.fonttype": "none"})
 import matplotlib.pyplot as plt
 import numpy as np
+
+plt.rcParams.update({"svg.hashsalt": "curves", "svg.fonttype": "none"})  # the same bytes again
 
 START_SECONDS = 60.0  # the contest's t0
 COLUMNS = 3
