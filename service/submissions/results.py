@@ -63,6 +63,12 @@ def read_log(context: Context, submission: Submission) -> bytes:
     return context.executor.logs(run_id, MAX_LOG_BYTES)
 
 
+def find_file(context: Context, submission: Submission, path: str) -> bytes | None:
+    """One small file of the current run's results, or ``None``."""
+    key = f"{service.run_prefix(submission.current_run_id or '')}/{path}"
+    return context.storage.read(key) if context.storage.exists(key) else None
+
+
 def list_files(context: Context, submission: Submission) -> list[str]:
     """The paths of the current run's files, sorted."""
     if submission.current_run_id is None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Any
@@ -22,13 +23,26 @@ from service.context import ContextDep
 from service.envelope import get_request_id
 from service.errors import Problem
 from service.models import Json, RunKind, Submission
-from service.submissions import paging, queue, receive, repository, results, service
+from service.submissions import (
+    keeping,
+    paging,
+    queue,
+    receive,
+    repository,
+    results,
+    service,
+    sharing,
+)
 from service.submissions.access import Found, ReaderDep
+from service.submissions.schemas import RerunRequest
 from service.web.curve import curve_svg
+from service.web.figures import describe_metrics
 from service.web.shared import PRIVATE
 
 LISTED = 50
 LOG_TAIL_BYTES = 16 * 1024
+SHARE_SECONDS = 30 * 86400.0  # a link made on a page is good for so long
+METRICS = "metrics.json"
 ERRORS_DOCUMENT = Path(__file__).parent / "errors.md"  # a link to that of docs/
 #: a sign and a word for each state: never told by colour alone
 STATES = {
@@ -191,12 +205,14 @@ def show_submission(
         points = results.list_points(session, submission)
         position = results.find_queue_position(session, submission)
         steps = repository.list_transitions(session, submission.id)
+        shares = sharing.list_links(session, submission.id) if reader.account_id else []
     log = results.read_log(context, submission)[-LOG_TAIL_BYTES:].decode(errors="replace")
     page = render(
         request,
         "submission.html",
         submission=submission,
         is_owner=reader.account_id is not None,
+        shares=shares,
         is_over=submission.state in service.ENDED,
         queue_position=position,
         points=points,
@@ -205,10 +221,17 @@ def show_submission(
         log=log,
         files=_list_downloads(context, submission),
         class_counts=_count_classes(submission.report),
+        figures=_read_figures(context, submission),
     )
     if reader.account_id is None:
         page.headers.update(PRIVATE)
     return page
+
+
+def _read_figures(context: ContextDep, submission: Submission) -> Json | None:
+    """What the results' figures say, where the run has left them."""
+    content = results.find_file(context, submission, METRICS) if submission.result else None
+    return None if content is None else describe_metrics(json.loads(content))
 
 
 def _list_downloads(context: ContextDep, submission: Submission) -> list[str]:
@@ -233,6 +256,47 @@ def cancel(submission_id: str, context: ContextDep, account_id: AccountId) -> Re
     """The button's target."""
     with context.database.write() as session:
         service.cancel_submission(session, account_id, submission_id)
+    return RedirectResponse(f"/submissions/{submission_id}", 303)
+
+
+@router.post("/submissions/{submission_id}/rerun")
+def rerun(submission_id: str, context: ContextDep, account_id: AccountId) -> Response:
+    """The same data once more; leads to the new submission."""
+    answer = receive.rerun_submission(context, account_id, None, submission_id, RerunRequest())
+    return RedirectResponse(answer.headers["Location"].removeprefix("/v1"), 303)
+
+
+@router.post("/submissions/{submission_id}/delete")
+def delete(submission_id: str, context: ContextDep, account_id: AccountId) -> Response:
+    """Its data and results are gone; leads to the list."""
+    with context.database.write() as session:
+        submission = repository.get_submission(session, account_id, submission_id)
+        keeping.delete_submission(session, submission)
+    return RedirectResponse("/", 303)
+
+
+@router.post("/submissions/{submission_id}/share")
+def share(
+    request: Request, submission_id: str, context: ContextDep, account_id: AccountId
+) -> Response:
+    """A new link, shown this once."""
+    with context.database.write() as session:
+        submission = repository.get_submission(session, account_id, submission_id)
+        link, token = sharing.create_link(session, submission_id, SHARE_SECONDS)
+        expires_at = link.expires_at
+    address = f"{context.settings.effective_public_url}/shared/{token}"
+    return render(
+        request, "shared.html", submission=submission, address=address, expires_at=expires_at
+    )
+
+
+@router.post("/submissions/{submission_id}/unshare")
+def unshare(submission_id: str, context: ContextDep, account_id: AccountId) -> Response:
+    """Every link opens nothing from now on."""
+    with context.database.write() as session:
+        repository.get_submission(session, account_id, submission_id)
+        for link in sharing.list_links(session, submission_id):
+            sharing.revoke_link(session, submission_id, link.id)
     return RedirectResponse(f"/submissions/{submission_id}", 303)
 
 
