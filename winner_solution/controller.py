@@ -107,8 +107,10 @@ class Engine:
         if self._matched or self.task.test is None or self.task.look is None:
             return
         self._matched = True
+        seconds = min(config.SHIFT_SHARE * self.clock.remaining, config.SHIFT_MAX_SECONDS)
+        deadline = self.clock.deadline(seconds)
         try:
-            folds = guard(lambda: folds_for(self.task), self._hard(config.GUARD_SECONDS))
+            folds = guard(lambda: folds_for(self.task, deadline), self._hard(seconds))
         except Exception:  # noqa: BLE001 - the folds stay as they are
             _log(f"folds cannot be matched: {traceback.format_exc(limit=-4)}")
             return

@@ -20,20 +20,27 @@ from . import config
 from .split import Floats, Fold, Rows, assign_parts
 
 if TYPE_CHECKING:
+    from .budget import Deadline
     from .data import Task
 
 LIMIT = 5.0  # of a standardised feature
 
 
-def folds_for(task: Task) -> list[Fold]:
-    """``matched_folds`` of a task whose test examples and ``look`` are known."""
+def folds_for(task: Task, deadline: Deadline) -> list[Fold]:
+    """``matched_folds`` of a task whose test examples and ``look`` are known.
+
+    The folds of the task where its features are not there at the deadline, or its rows too many.
+    """
     assert task.test is not None
     assert task.look is not None
     most = config.SHIFT_MAX_ROWS
-    if len(task.train) > 4 * most:  # too many to look at all of them
+    if len(task.train) > config.SHIFT_TRAIN_ROWS:
         return task.folds
     some = task.test.rows[:: max(1, len(task.test) // most)]
-    test = task.test.features(task.look, some)
+    known = task.test.ready(task.look, some, deadline)
+    if len(task.train.ready(task.look, task.train.rows, deadline)) < len(task.train):
+        return task.folds
+    test = task.test.features(task.look, known)
     train = task.train.features(task.look, task.train.rows)
     return matched_folds(train, test, task.labels, task.folds)
 
@@ -57,7 +64,9 @@ def matched_folds(
     parts = max(4, len(folds))
     fold_of = assign_parts(labels[sample], parts, seed)
     near, far = _nearest(among, across, fold_of)
-    if (near[:, None] < far).mean() + (near[:, None] == far).mean() / 2 < config.SHIFT_LEAST:
+    farther = (near[:, None] < far).mean() + (near[:, None] == far).mean() / 2
+    error = np.sqrt((1 / len(train) + 1 / len(test)) / 12)  # of the rank test, were both alike
+    if farther - 0.5 < max(config.SHIFT_LEAST, config.SHIFT_ERRORS * error):
         return folds
     tree = linkage(train[sample], "average")
     best, best_distance = fold_of, _distance(near, far)

@@ -1,11 +1,17 @@
 """Folds: at random where the test part is like the training part, by cluster where it is new."""
 
+import time
+
 import numpy as np
 
-from winner_solution.shift import deal_clusters, matched_folds
+from winner_solution.budget import Deadline
+from winner_solution.data import open_task
+from winner_solution.domain import Shape
+from winner_solution.features.pixels import TinyPixels
+from winner_solution.shift import deal_clusters, folds_for, matched_folds
 from winner_solution.split import make_folds
 
-RNG = np.random.default_rng(0)
+from .fakes import generate
 
 
 def groups(count: int, each: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
@@ -14,6 +20,14 @@ def groups(count: int, each: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
     number = np.repeat(np.arange(count), each)
     place = rng.normal(size=(count, 6))
     return (place[number] + 0.02 * rng.normal(size=(len(number), 6))).astype(np.float32), number
+
+
+def test_without_time_for_features_the_folds_stay() -> None:
+    train = generate("image", 60, 2, seed=1)
+    task = open_task(train, Shape.of(train.metadata))
+    task.attach_test(generate("image", 40, 2, seed=2))
+    task.look = TinyPixels(8)
+    assert folds_for(task, Deadline(time.monotonic() - 1)) is task.folds
 
 
 def labels_of(number: np.ndarray) -> np.ndarray:
@@ -41,16 +55,16 @@ def test_folds_stay_when_the_test_part_holds_copies_too() -> None:
 
 
 def test_folds_stay_when_there_are_no_copies() -> None:
-    x = RNG.normal(size=(300, 6)).astype(np.float32)
-    labels = labels_of(np.arange(200))
+    x = np.random.default_rng(3).normal(size=(600, 6)).astype(np.float32)
+    labels = labels_of(np.arange(400))
     folds = make_folds(labels)
-    assert matched_folds(x[:200], x[200:], labels, folds) is folds
+    assert matched_folds(x[:400], x[400:], labels, folds) is folds
 
 
 def test_rows_that_are_all_the_same_change_nothing() -> None:
-    labels = labels_of(np.arange(60))
+    labels = labels_of(np.arange(80))
     folds = make_folds(labels)
-    assert matched_folds(np.zeros((60, 3)), np.zeros((30, 3)), labels, folds) is folds
+    assert matched_folds(np.zeros((80, 3)), np.zeros((70, 3)), labels, folds) is folds
 
 
 def test_clusters_are_dealt_evenly_with_their_classes() -> None:
