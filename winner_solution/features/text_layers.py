@@ -10,35 +10,30 @@ import numpy as np
 from ..data import Floats
 from ..machine import cores
 from ..nets.runtime import open_session, require
-from ..weights import get
-from .frozen_text import FrozenEnglish, FrozenMultilingual
+from .frozen_text import FrozenMultilingual
 
 BATCH = 16
 
 
 class LowerLayers:
-    """MiniLM for English, multilingual-e5-small for the rest, without the last ``upper`` layers.
+    """Multilingual-e5-small without its last ``upper`` layers.
 
     Raises WeightsError where it cannot be had.
     """
 
-    def __init__(self, english: bool, upper: int) -> None:
+    def __init__(self, upper: int) -> None:
         require("onnx", "tensorflow")
-        from ..nets.text_states import MINILM_LAYERS, split_e5, split_minilm
+        from ..nets.text_states import split_e5
 
-        self._made_of = (english, upper)
-        self._encoder = FrozenEnglish() if english else FrozenMultilingual()
-        if isinstance(self._encoder, FrozenEnglish):
-            model, self.body = split_minilm(get("minilm"), upper)
-            self.layers = MINILM_LAYERS - upper
-        else:
-            model, self.body = split_e5(self._encoder.file, upper)
-            self.layers = self._encoder.file.layers - upper
+        self._upper = upper
+        self._encoder = FrozenMultilingual()
+        model, self.body = split_e5(self._encoder.file, upper)
+        self.layers = self._encoder.file.layers - upper
         self._session = open_session(model, cores())
 
     def __reduce__(self) -> tuple[Any, ...]:
         """As it is made: sessions are no part of a saved model."""
-        return type(self), self._made_of
+        return type(self), (self._upper,)
 
     def __call__(self, texts: Sequence[str]) -> list[Floats]:
         """float16 (tokens, width) of each text."""

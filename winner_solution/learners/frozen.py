@@ -91,13 +91,12 @@ def _makers(domain: Domain, shape: Shape) -> list[Maker]:
         return [
             lambda: ByLength(FrozenMultilingual(), 2.5e-4, longest=MAX_TOKENS),
             lambda: ByLength(FrozenEnglish(), 3.5e-4, longest=MAX_TOKENS),
-            lambda: TunedText(english=True),
-            lambda: TunedText(english=False),
+            TunedText,
         ]
     if domain is Domain.TEXT and shape.vocabulary:  # codes without words are no text
         return [
             lambda: ByLength(FrozenMultilingual(), 4e-4, longest=MAX_TOKENS),
-            lambda: TunedText(english=False),
+            TunedText,
         ]
     return []
 

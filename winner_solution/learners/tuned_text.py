@@ -28,9 +28,10 @@ class TunedText:
     Raises WeightsError where encoder or TensorFlow cannot be had.
     """
 
-    def __init__(self, english: bool) -> None:
-        self.name = f"tuned-{'minilm' if english else 'e5-small'}"
-        self._lower = LowerLayers(english, config.TUNE_LAYERS)
+    name = "tuned-e5-small"
+
+    def __init__(self) -> None:
+        self._lower = LowerLayers(config.TUNE_LAYERS)
 
     def steps(self, task: Task) -> Sequence[Step]:
         """One step for each size that is much smaller than the dataset, and one for all of it."""

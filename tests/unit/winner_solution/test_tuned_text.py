@@ -9,7 +9,7 @@ from winner_solution import config
 from winner_solution.budget import Deadline, OutOfTimeError
 from winner_solution.data import open_task
 from winner_solution.domain import Shape
-from winner_solution.features.frozen_text import FrozenEnglish, FrozenMultilingual
+from winner_solution.features.frozen_text import FrozenMultilingual
 from winner_solution.features.text_layers import LowerLayers, UpperLayers
 from winner_solution.learners.tuned_text import TunedText
 from winner_solution.metric import nauc
@@ -28,20 +28,19 @@ pytestmark = pytest.mark.timeout(
 )  # TensorFlow traces for seconds, on a loaded machine for minutes
 
 
-@pytest.mark.parametrize(("english", "whole"), [(True, FrozenEnglish), (False, FrozenMultilingual)])
-def test_both_halves_are_the_whole(english: bool, whole: type) -> None:
-    lower = LowerLayers(english, 2)
+def test_both_halves_are_the_whole() -> None:
+    lower = LowerLayers(2)
     width = lower.body.width
     zero = np.zeros(width, np.float32)
     upper = UpperLayers(lower.body, Head(zero, np.eye(width, dtype=np.float32), zero))
     found = upper(lower(TEXTS))
     found /= np.linalg.norm(found, axis=1, keepdims=True)
-    assert ((found * whole().encode(TEXTS)).sum(axis=1) > 0.99).all()
+    assert ((found * FrozenMultilingual().encode(TEXTS)).sum(axis=1) > 0.99).all()
 
 
 @pytest.fixture(scope="module")
 def learner() -> TunedText:
-    return TunedText(english=True)
+    return TunedText()
 
 
 def reviews(n: int, seed: int) -> FakeDataset:
