@@ -6,8 +6,9 @@ only what it starts later is held too; so ``autodl/keeper.py`` does it right bef
 command. Linux on x86-64 or ARM64; where the kernel lacks a part, ``strength`` says so and the rest
 still holds.
 
-What is not held here, and is the outer wall's matter: Unix sockets that are reachable by a path,
-and the use of the processor.
+What is not held here is the matter of the outer wall (``autodl/sandbox.py``): Unix sockets that are
+reachable by a path, what can be known of files and processes without opening them, and the use of
+the processor.
 """
 
 from __future__ import annotations
@@ -22,7 +23,6 @@ import signal
 import stat
 import struct
 import sys
-from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -87,10 +87,11 @@ _libc = ctypes.CDLL(None, use_errno=True)
 
 @dataclass(frozen=True)
 class Strength:
-    """What this machine's kernel can hold: Landlock's version (0 for none), and the filter."""
+    """What this machine can hold: Landlock's version (0 for none), the filter, the outer wall."""
 
     landlock_abi: int
     seccomp: bool
+    wall: bool = False
 
     def to_json(self) -> dict[str, str]:
         """Say in words what holds ``files`` and what holds the ``network``."""
@@ -107,6 +108,7 @@ class Plan:
     devices: tuple[str, ...]
     file_bytes: int
     strength: Strength
+    user: int | None = None  # and group: whom root makes it; None: it stays who it is
 
     def command(self, command: list[str]) -> list[str]:
         """Return the command that runs ``command`` under this plan, in a keeper's hands."""
@@ -128,21 +130,6 @@ def strength() -> Strength:
     action = ctypes.c_uint32(RET_ERRNO)
     filters = _libc.syscall(numbers["seccomp"], SECCOMP_GET_ACTION_AVAIL, 0, ctypes.byref(action))
     return Strength(max(abi, 0), filters == 0)
-
-
-def make_plan(
-    read: Iterable[Path], write: Iterable[Path], file_bytes: int, with_gpu: bool = False
-) -> Plan:
-    """Allow Python, the system's libraries and this room, and of all data only what is named."""
-    ours = (Path(sys.prefix), Path(sys.base_prefix), Path(__file__).parent)
-    gpus = map(str, sorted(Path("/dev").glob("nvidia*")))
-    return Plan(
-        read=(*SYSTEM, *(str(path.resolve()) for path in (*ours, *read))),
-        write=(SHARED_MEMORY, *(str(path.resolve()) for path in write)),
-        devices=(*DEVICES, *(gpus if with_gpu else ())),
-        file_bytes=file_bytes,
-        strength=strength(),
-    )
 
 
 def become_subreaper() -> None:
@@ -168,6 +155,10 @@ def confine(plan: Plan) -> None:
     if sys.platform != "linux":
         return
     Path("/proc/self/oom_score_adj").write_text("1000")  # where memory runs out, it goes first
+    if plan.user is not None:
+        os.setgroups([])
+        os.setresgid(plan.user, plan.user, plan.user)
+        os.setresuid(plan.user, plan.user, plan.user)
     _check(_libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0), "prctl")
     _check(_libc.prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), "prctl")
     if plan.strength.landlock_abi:

@@ -18,7 +18,8 @@ from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
-from autodl import confine, exported
+from autodl import exported, sandbox
+from autodl.confine import Plan
 from autodl.errors import AutoDLError, UsageError
 from autodl.predictions import read_start
 from autodl.processes import BoundedLog, ProcessTree
@@ -153,28 +154,28 @@ def _ingest(
     output.mkdir(parents=True, exist_ok=True)
     supervisor = _Supervisor(output, *clocks, limits)
     with _scratch(output) as scratch:
-        plan = confine.make_plan(
+        plan = sandbox.make_plan(
             read=(public, *packages_of(solution), *equipment.folders, *((model,) if model else ())),
             write=(output,),
             file_bytes=limits.disk_bytes,
-            with_gpu=equipment.gpu is not None,
+            gpu=equipment.gpu,
         )
         command = [sys.executable, "-P", "-m", "autodl.ingest"]
-        command += ["--dataset", str(public.absolute())]
+        command += ["--dataset", str(public.resolve())]
         command += ["--solution", str(_private_view(solution, scratch))]
-        command += ["--output", str(output.absolute()), "--budget", str(clocks[0])]
+        command += ["--output", str(output.resolve()), "--budget", str(clocks[0])]
         command += ["--construction", str(clocks[1])]
-        command += ["--confinement", json.dumps(plan.strength.to_json())]
-        command += ["--model", str(model.absolute())] if model else []
+        command += ["--confinement", json.dumps(sandbox.describe(plan.strength))]
+        command += ["--model", str(model.resolve())] if model else []
         environment = _environment(scratch, equipment)
-        outcome = supervisor.supervise(plan.command(command), environment, scratch)
-    return replace(outcome, confinement=plan.strength.to_json())
+        outcome = supervisor.supervise(plan, command, environment, scratch)
+    return replace(outcome, confinement=sandbox.describe(plan.strength))
 
 
 @contextmanager
 def _scratch(output: Path) -> Iterator[Path]:
     """Give the solution a home inside its output, where the disk limit sees it."""
-    scratch = output.absolute() / SCRATCH_NAME
+    scratch = output.resolve() / SCRATCH_NAME
     scratch.mkdir()
     try:
         yield scratch
@@ -203,7 +204,7 @@ def _environment(scratch: Path, equipment: Equipment) -> dict[str, str]:
         "TMPDIR": str(scratch),
         "LANG": "C.UTF-8",
         "PYTHONUNBUFFERED": "1",
-        "CUDA_VISIBLE_DEVICES": equipment.gpu or "",
+        "CUDA_VISIBLE_DEVICES": sandbox.renumber(equipment.gpu) if equipment.gpu else "",
     }
 
 
@@ -269,10 +270,10 @@ class _Supervisor:
         self._started: float | None = None
         self._ended: float | None = None  # when ingestion said so; then it may save its model
 
-    def supervise(self, command: list[str], env: dict[str, str], cwd: Path) -> Outcome:
+    def supervise(self, plan: Plan, command: list[str], env: dict[str, str], cwd: Path) -> Outcome:
         """Run the command to its end, or to ours."""
         self._launched = self._not_started = time.monotonic()
-        pipe = self._tree.start(command, env, cwd)
+        pipe = self._tree.start(sandbox.enclose(plan, command, cwd), env, cwd)
         log = BoundedLog(pipe, self._output / LOG_NAME, self._limits.log_bytes)
         log.start()
         self._meter.start()
@@ -281,7 +282,8 @@ class _Supervisor:
             breach = self._watch()
         finally:  # also when we are interrupted ourselves
             self._meter.stop()
-            exit_code = self._tree.end(GRACE_SECONDS if breach is not None else 0.0)
+            code = self._tree.end(GRACE_SECONDS if breach is not None else 0.0)
+            exit_code = sandbox.read_exit_code(plan, code)
             ended = time.monotonic()
             self._meter.join(JOIN_SECONDS)
             log.close()

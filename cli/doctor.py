@@ -101,13 +101,15 @@ def look_here() -> Iterator[Check]:
 
 
 def _look_at_sandbox() -> Check:
-    from autodl import confine
+    from autodl import sandbox
 
-    strength = confine.strength()
-    held = strength.to_json()
-    detail = f"files: {held['files']}, network: {held['network']}"
-    if strength.landlock_abi and strength.seccomp:
+    held = sandbox.describe(sandbox.strength())
+    detail = ", ".join(f"{name}: {value}" for name, value in held.items())
+    if held["level"] == "sandbox":
         return Check("sandbox", "good", detail)
+    if held["level"] == "process":
+        hint = "For solutions that you do not trust, install bubblewrap and allow user namespaces."
+        return Check("sandbox", "good", detail, hint)
     return Check(
         "sandbox",
         "missing",

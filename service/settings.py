@@ -57,6 +57,7 @@ class Settings(BaseSettings):
     gpus: Annotated[tuple[str, ...], NoDecode] | None = None  # None: every GPU of this machine
     solutions: dict[str, Path] = {}  # further solutions by name: {"mine": "/path/to/folder"}
     weights: str | None = None  # a folder of pretrained weights for solutions, or "none" for none
+    require_isolation: Literal["none", "process", "sandbox"] = "none"  # below it nothing is run
     memory_bytes: PositiveInt | None = None  # of a run; None: its share of four fifths of all
 
     max_upload_bytes: PositiveInt = 8 * 1024**3

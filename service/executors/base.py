@@ -123,7 +123,7 @@ class Capabilities(Frozen):
     """What an executor offers and enforces."""
 
     slots: dict[RunKind, int]  #: runs it takes at once; the rest wait in the database
-    isolation: str  #: "none", "process", "sandbox", "pod"
+    isolation: str  #: one of ``autodl.sandbox.LEVELS``
     gpus: int
     enforced: frozenset[str]  #: among "time", "memory", "disk", "processes", "network"
 

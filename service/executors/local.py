@@ -16,7 +16,7 @@ from pathlib import Path
 
 import psutil
 
-from autodl import confine
+from autodl import sandbox
 from autodl.errors import PlatformError
 from service.executors.base import Capabilities, End, Observation, Phase, RunKind, RunSpec
 from service.executors.tasks import Places, build_tasks
@@ -48,11 +48,11 @@ class LocalExecutor:
     def capabilities(self) -> Capabilities:
         """One solving run a GPU, or one on the processor; one check beside them."""
         gpus = len(self.settings.gpu_slots)
-        strength = confine.strength()
+        strength = sandbox.strength()
         network = {"network"} if strength.seccomp else set()
         return Capabilities(
             slots={RunKind.CHECK: 1, RunKind.SOLVE: max(1, gpus)},
-            isolation="sandbox" if strength.landlock_abi and network else "process",
+            isolation=sandbox.level(strength),
             gpus=gpus,
             enforced=frozenset({"time", "memory", "disk", "processes"} | network),
         )

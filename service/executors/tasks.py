@@ -37,14 +37,11 @@ def build_tasks(
     """The tasks of stage, solve, score and publish; ``memory_bytes`` None: where it runs, says."""
     kind, solving = spec.kind.value, spec.kind is RunKind.SOLVE
     curve = places.results["score"] / "curve.json"
-
-    def result(name: str) -> Path:
-        return places.results[name] / f"{name}.result.json"
-
+    result = {name: at / f"{name}.result.json" for name, at in places.results.items()}
     return {
         "stage": StageTask(
             kind=kind,
-            result=result("stage"),
+            result=result["stage"],
             url=spec.stage.url,
             size_bytes=spec.stage.size_bytes,
             sha256=spec.stage.sha256,
@@ -53,7 +50,7 @@ def build_tasks(
         ),
         "solve": SolveTask(
             kind=kind,
-            result=result("solve"),
+            result=result["solve"],
             bundle=places.bundle,
             output=places.output,
             solution=places.solution,
@@ -65,7 +62,7 @@ def build_tasks(
         ),
         "score": ScoreTask(
             kind=kind,
-            result=result("score"),
+            result=result["score"],
             labels=places.labels,
             output=places.output,
             curve=curve,
@@ -75,7 +72,7 @@ def build_tasks(
         ),
         "publish": PublishTask(
             kind=kind,
-            result=result("publish"),
+            result=result["publish"],
             folder=places.results["publish"],
             bundle=places.bundle,
             labels=places.labels,

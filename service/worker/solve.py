@@ -12,7 +12,7 @@ import sys
 import time
 from pathlib import Path
 
-from autodl import confine
+from autodl import sandbox
 from autodl.errors import BundleError, PlatformError
 from autodl.processes import BoundedLog, ProcessTree, share_memory
 from autodl.solve import Equipment, Limits
@@ -49,9 +49,10 @@ def solve(task: SolveTask) -> Json | None:
 def _check_confined(task: SolveTask, memory_bytes: int) -> None:
     """Raises ``BundleError`` where the data ask for too much memory, ``PlatformError`` else."""
     bundle, output = task.bundle, task.output
-    plan = confine.make_plan(read=(bundle, SERVICE), write=(output,), file_bytes=CHECK_BYTES)
+    plan = sandbox.make_plan(read=(bundle, SERVICE), write=(output,), file_bytes=CHECK_BYTES)
     program = [sys.executable, "-P", "-m", "service.worker.check"]
-    command = plan.command([*program, str(bundle), str(output / "report.json")])
+    told = [str(bundle.resolve()), str(output.resolve() / "report.json")]
+    command = sandbox.enclose(plan, [*program, *told], output.resolve())
     tree = ProcessTree(kept=True)
     pipe = tree.start(command, {"TMPDIR": str(output), "LANG": "C.UTF-8"}, output)
     log = BoundedLog(pipe, task.result.with_name("check.log"), LOG_BYTES)
@@ -60,7 +61,7 @@ def _check_confined(task: SolveTask, memory_bytes: int) -> None:
     while tree.root.poll() is None and peak <= memory_bytes:
         time.sleep(POLL_SECONDS)
         peak = max(peak, tree.memory_bytes(tree.members(), memory_bytes))
-    code = tree.end(0.0)
+    code = sandbox.read_exit_code(plan, tree.end(0.0))
     log.close()
     pipe.close()
     # the kernel kills with this signal when memory runs out, and hardly anyone else does

@@ -122,7 +122,7 @@ def test_the_deadline_is_hard_and_what_was_done_before_counts(attempt, tmp_path,
 
 @pytest.mark.parametrize(("guest", "end"), [("ignores_term", "timeout"), ("orphans", "ok")])
 def test_a_kernel_without_signal_scopes_is_no_way_out(attempt, monkeypatch, guest, end) -> None:
-    monkeypatch.setattr("autodl.confine.strength", lambda: Strength(0, True))
+    monkeypatch.setattr("autodl.sandbox.strength", lambda: Strength(0, True))
     outcome = attempt(guest)
     assert (outcome.end, outcome.predictions) == (end, 1)
     assert outcome.seconds < BUDGET + 5

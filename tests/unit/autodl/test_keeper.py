@@ -10,7 +10,8 @@ from pathlib import Path
 import psutil
 import pytest
 
-from autodl.confine import make_plan, strength
+from autodl.confine import strength
+from autodl.sandbox import make_plan
 
 FORK_AND_LEAVE = """
 import os, time

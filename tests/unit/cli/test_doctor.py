@@ -22,7 +22,7 @@ def test_a_good_machine_with_a_good_service_and_token(played, autodl) -> None:
 
 
 def test_people_get_a_line_each_with_what_to_do(played, autodl, monkeypatch) -> None:
-    monkeypatch.setattr("autodl.confine.strength", lambda: Strength(0, True))
+    monkeypatch.setattr("autodl.sandbox.strength", lambda: Strength(0, True))
     done = autodl("doctor")
     assert done.exit_code == 0
     (sandbox,) = (i for i, s in enumerate(done.stdout.splitlines()) if s.startswith("! sandbox"))
