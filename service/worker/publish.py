@@ -7,9 +7,12 @@ platform is at fault it records nothing but the log and fails; the reconciler ma
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 from autodl.errors import AutoDLError, BundleError, PlatformError, SolutionError
+from autodl.report import Report
 from autodl.score import LearningCurve
+from autodl.untrusted import open_plain
 from service.submissions.service import summarize
 from service.worker.artefacts import Artefacts
 from service.worker.program import (
@@ -21,6 +24,7 @@ from service.worker.program import (
 )
 from service.worker.report import Reporter, open_reporter
 from service.worker.score import read_points
+from service.worker.solve import CHECK_BYTES
 from service.worker.supervisor import ProgramEnd, read_status
 from service.worker.tasks import PublishTask
 
@@ -39,16 +43,27 @@ def publish(task: PublishTask) -> None:
 
 
 def _publish_check(task: PublishTask, reporter: Reporter, error: Json | None) -> None:
-    report = read_json(task.output / "report.json")
-    if error is not None:
+    if error is None:
+        report = _read_report(task.output)
+    else:
         finding = {key: value for key, value in error.items() if key != "family"}
         report = {"ok": False, "findings": [finding | {"severity": "error"}], "summary": {}}
-    assert report is not None
     reporter.storage.put(reporter.key("report.json"), [_encode(report)])
     for finding in report["findings"]:
         if error is None and finding["severity"] == "error":
             error = {"family": "data"} | {k: v for k, v in finding.items() if k != "severity"}
     reporter.check_ended(report, error)
+
+
+def _read_report(output: Path) -> Json:
+    """What the check found; in its process a hostile file may have had its way."""
+    try:
+        with open_plain(output / "report.json") as file:
+            text = Report.from_json(file.read(CHECK_BYTES).decode()).to_json()
+    except (OSError, ValueError, TypeError, LookupError, RecursionError) as error:
+        raise PlatformError("check-died", "The check of the data left no report.") from error
+    report: Json = json.loads(text)
+    return report
 
 
 def _publish_solve(task: PublishTask, reporter: Reporter, error: Json | None) -> None:

@@ -10,6 +10,7 @@ import re
 import socket
 import subprocess
 import sys
+import threading
 from contextlib import closing
 from pathlib import Path
 
@@ -18,6 +19,8 @@ import pytest
 from autodl import sandbox
 from autodl.bundle import find_bundle, split_bundle
 from autodl.confine import Strength
+from autodl.predictions import read_labels
+from autodl.score import Point, follow
 from autodl.solve import solve
 
 GUESTS = Path(__file__).resolve().parents[1] / "guests"
@@ -110,3 +113,30 @@ def test_the_suite_is_as_large_as_it_says() -> None:
 def test_without_a_sandbox_the_doors_are_seen_to_open(tiny_bundle, tmp_path, monkeypatch) -> None:
     monkeypatch.setattr(sandbox, "strength", lambda: Strength(0, False))
     assert break_out(tmp_path, tiny_bundle) >= OPEN_WITHOUT
+
+
+def test_what_a_solution_leaves_in_its_output_harms_nobody(tiny_bundle, tmp_path) -> None:
+    """Odd names, a pipe, a forged line of the log, and a prediction that is at times the labels."""
+    split_bundle(find_bundle(tiny_bundle), tmp_path / "public", tmp_path / "labels")
+    output, over = tmp_path / "output", threading.Event()
+    truth = read_labels(tmp_path / "labels/toy.solution")
+    points: list[Point] = []
+
+    def score() -> None:
+        points.extend(follow(output, truth, 60.0, over.is_set, on_refused=lambda *_: None))
+
+    scorer = threading.Thread(target=score, daemon=True)
+    scorer.start()
+    try:
+        outcome = solve(tmp_path / "public", GUESTS / "litters", output, budget_seconds=4.0)
+    finally:
+        over.set()
+    scorer.join(60)
+    assert not scorer.is_alive()
+    assert outcome.end == "timeout"
+    assert "[solve ended with code 0" in (output / "log.txt").read_text()  # so it did its worst
+    assert points
+    assert max(point.nauc for point in points) < 0.5
+    assert not (output / "scratch").exists()
+    if sandbox.strength().wall:
+        assert not Path(f"/dev/shm/autodl-litter-{tmp_path.name}").exists()

@@ -307,6 +307,23 @@ class TestCheck:
         assert submission.report["summary"] == {"classes": 3}
         assert (checking.storage / "report.json").exists()
 
+    def test_a_report_that_is_a_link_is_not_read(self, checking) -> None:
+        self.write_report(checking)
+        report = checking.folder / "output/report.json"
+        report.rename(checking.folder / "elsewhere.json")
+        report.symlink_to(checking.folder / "elsewhere.json")
+        with pytest.raises(PlatformError, match="left no report"):
+            checking.publish()
+
+    @pytest.mark.parametrize(
+        "text", ["", "[]", "[" * 100_000, '{"findings": [{"code": 1}], "summary": {}}', "\x00"]
+    )
+    def test_a_report_that_no_check_writes_is_not_believed(self, checking, text) -> None:
+        self.write_report(checking)
+        (checking.folder / "output/report.json").write_text(text)
+        with pytest.raises(PlatformError, match="left no report"):
+            checking.publish()
+
     def test_the_first_error_of_the_report_is_the_reason(self, checking) -> None:
         place = {"hint": "", "file": "a", "record": 3, "line": None}
         warning = {"code": "w-w", "severity": "warning", "message": "Odd.", **place}
