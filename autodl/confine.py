@@ -29,6 +29,7 @@ from pathlib import Path
 # landlock.h: rights by bit, and those that a file, not a folder, can have
 EXECUTE, WRITE_FILE, READ_FILE, READ_DIR = 1 << 0, 1 << 1, 1 << 2, 1 << 3
 MAKE_DEVICE = 1 << 6 | 1 << 11
+REFER = 1 << 13
 TRUNCATE, IOCTL_DEV = 1 << 14, 1 << 15
 ON_FILES = EXECUTE | WRITE_FILE | READ_FILE | TRUNCATE | IOCTL_DEV
 READING = EXECUTE | READ_FILE | READ_DIR
@@ -143,7 +144,10 @@ def scope_signals(strength: Strength) -> bool:
     if strength.landlock_abi < SCOPE_ABI:
         return False
     _check(_libc.prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), "prctl")
-    _restrict_self(_make_ruleset(struct.pack("=QQQ", 0, 0, SIGNAL_SCOPE)))
+    # a ruleset that does not speak of moves between folders forbids them
+    ruleset = _make_ruleset(struct.pack("=QQQ", REFER, 0, SIGNAL_SCOPE))
+    _allow(ruleset, "/", REFER)
+    _restrict_self(ruleset)
     return True
 
 

@@ -77,6 +77,22 @@ def confined(code: str, tmp_path: Path, **changes) -> subprocess.CompletedProces
     )
 
 
+def test_a_file_can_be_moved_between_folders_of_its_own_but_not_out(tmp_path) -> None:
+    for name in ("mine/a", "mine/b", "other"):
+        (tmp_path / name).mkdir(parents=True)
+    (tmp_path / "mine/a/file").write_text("x")
+    code = """
+import os
+os.rename("mine/a/file", "mine/b/file")
+os.rename("mine/b/file", "other/file")
+"""
+    done = confined(f"import os; os.chdir({str(tmp_path)!r}){code}", tmp_path / "mine")
+    assert (tmp_path / "mine/b/file").exists()
+    if strength().landlock_abi:
+        assert "mine/b/file' -> 'other/file" in done.stderr
+        assert not (tmp_path / "other/file").exists()
+
+
 def test_a_file_cannot_grow_beyond_the_disk_limit(tmp_path) -> None:
     code = f"open({str(tmp_path / 'big')!r}, 'wb').write(bytes(1 << 21))"
     assert "File too large" in confined(code, tmp_path).stderr
