@@ -248,6 +248,7 @@ def test_a_program_past_its_limit_is_ended_and_the_run_goes_on(
     start, settings, monkeypatch
 ) -> None:
     monkeypatch.setattr(local, "MARGIN_SECONDS", 0.5)
+    monkeypatch.setattr("service.executors.base.SAVE_SECONDS", 0.0)
     spec = make_spec(seconds=0.5)
     executor = start(spec, solve='trap "" TERM; sleep 60', publish="touch published")
     assert wait(executor, spec.run_id, is_ended).end is End.OK
