@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from autodl.examples import DENSE_KEY, Example, Ints, encode_example
-from autodl.records import frame_rows
+from autodl.records import frame_rows, seal_rows
 
 Bytes = NDArray[np.uint8]
 Floats = NDArray[np.float32]
@@ -97,21 +97,22 @@ def decode_block(
 
 def encode_block(
     values: Floats, labels: NDArray[np.int32], label_sets: Sequence[Ints], first_id: int
-) -> bytes:
+) -> list[bytes | memoryview]:
     """Framed records of a table's rows, an example each, of one step, with ids from ``first_id``.
 
     ``values`` float32 (n, columns); ``labels`` (n,) says which of ``label_sets``, each int64 (k,),
-    holds the positive labels of a row; their score is 1. The bytes are ``encode_example``'s.
+    holds the positive labels of a row; their score is 1. The bytes, in pieces of one record or
+    more, are ``encode_example``'s.
     """
-    runs = []
+    pieces: list[bytes | memoryview] = []
     start, stop = first_id, first_id + len(values)
     while start < stop:
         digits = max(1, -(-start.bit_length() // 7))  # bytes that a number takes on the wire
         end = min(stop, 1 << 7 * digits)
         rows = slice(start - first_id, end - first_id)
-        runs += _encode_run(values[rows], labels[rows], label_sets, start, digits)
+        pieces += _encode_run(values[rows], labels[rows], label_sets, start, digits)
         start = end
-    return b"".join(runs)
+    return pieces
 
 
 def _encode_run(
@@ -120,34 +121,40 @@ def _encode_run(
     label_sets: Sequence[Ints],
     first_id: int,
     digits: int,
-) -> list[bytes]:
+) -> list[bytes | memoryview]:
     """Records whose numbers all take ``digits`` bytes, as one piece if they are equally long."""
     used, which = np.unique(labels, return_inverse=True)
     low, high = (1 << 7 * (digits - 1) if digits > 1 else 0), (1 << 7 * digits) - 1
-    templates = [_payload(values[0], label_sets[code], high) for code in used]
-    lengths = np.array([len(template) for template in templates])
+    heads = [_head(values[0], label_sets[code], high) for code in used]
+    lengths = np.array([len(head) for head in heads])
     ids = np.arange(first_id, first_id + len(values), dtype=np.int64)
     numbers = (ids[:, None] >> 7 * np.arange(digits) & 0x7F).astype(np.uint8)
     numbers[:, :-1] |= 0x80
     pieces = np.empty(len(values), object)
     for length in np.unique(lengths).tolist():
         alike = np.flatnonzero(lengths == length)
-        rows = np.flatnonzero(lengths[which] == length)
-        payloads = np.stack([templates[at] for at in alike])[np.searchsorted(alike, which[rows])]
-        # the number lies where another number makes a difference, the values lie at the end
-        other = _payload(values[0], label_sets[used[alike[0]]], low)
-        payloads[:, templates[alike[0]] != other] = numbers[rows]
-        payloads[:, length - values.itemsize * values.shape[1] :] = values[rows].view(np.uint8)
-        frames = frame_rows(payloads)
-        if len(rows) == len(values):
-            return [frames.tobytes()]
-        pieces[rows] = frames.view(f"V{frames.shape[1]}").ravel().tolist()
+        chosen = lengths[which] == length
+        rows = slice(None) if chosen.all() else np.flatnonzero(chosen)
+        records, payloads = frame_rows(int(np.count_nonzero(chosen)), length + values[0].nbytes)
+        payloads[:, :length] = np.stack([heads[at] for at in alike])[
+            np.searchsorted(alike, which[rows])
+        ]
+        # the number lies where another number makes a difference
+        other = _head(values[0], label_sets[used[alike[0]]], low)
+        (place,) = np.nonzero(heads[alike[0]] != other)
+        payloads[:, place[0] : place[-1] + 1] = numbers[rows]
+        payloads[:, length:] = values[rows].view(np.uint8)
+        seal_rows(records)
+        if chosen.all():
+            return [records.data.cast("B")]
+        pieces[rows] = records.view(f"V{records.shape[1]}").ravel().tolist()
     return list(pieces)
 
 
-def _payload(values: Floats, index: Ints, number: int) -> Bytes:
+def _head(values: Floats, index: Ints, number: int) -> Bytes:
+    """A payload up to its values, which lie at the end."""
     example = Example(number, index, np.ones(len(index), np.float32), values[None])
-    return np.frombuffer(encode_example(example), np.uint8)
+    return np.frombuffer(encode_example(example), np.uint8)[: -values.nbytes]
 
 
 def _floats(rows: Bytes, span: Span) -> Floats:

@@ -8,13 +8,10 @@ and the droppings of operating systems are all accepted.
 from __future__ import annotations
 
 import csv
-import itertools
 import os
 import shutil
-from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import TextIO
 
 from autodl.archive import UnpackLimits, is_ignored, sha256_file, unpack_zip
 from autodl.errors import BundleError
@@ -118,12 +115,7 @@ def read_items(subset: Path) -> list[str] | None:
 def write_items(names: list[str], subset: Path) -> None:
     """Write the names of a subset's items beside its records."""
     with (subset / ITEMS_NAME).open("w", encoding="utf-8", newline="") as file:
-        dump_items(names, file)
-
-
-def dump_items(names: Iterable[str], file: TextIO) -> None:
-    """Write the same into a file opened with ``newline=""``."""
-    csv.writer(file).writerows(itertools.chain([["item"]], zip(names, strict=True)))
+        csv.writer(file).writerows([["item"], *([name] for name in names)])
 
 
 def _entries(folder: Path) -> list[Path]:

@@ -173,7 +173,12 @@ def _encode_labels(index: tuple[int, ...], score: bytes) -> bytes:
 
 def _field(number: int, content: bytes) -> bytes:
     """A length-delimited field."""
-    return bytes((number << 3 | 2,)) + _varint(len(content)) + content
+    return _field_head(number, len(content)) + content
+
+
+@lru_cache(1 << 16)
+def _field_head(number: int, size: int) -> bytes:
+    return bytes((number << 3 | 2,)) + _varint(size)
 
 
 def _floats(values: pb.FloatList) -> Floats:

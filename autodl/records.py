@@ -35,8 +35,8 @@ __all__ = [
     "read_records",
 ]
 
-_HEADER_BYTES = 12  # length, CRC of the length
-_FOOTER_BYTES = 4  # CRC of the payload
+HEADER_BYTES = 12  # length, CRC of the length
+FOOTER_BYTES = 4  # CRC of the payload
 
 
 def masked_crc(data: bytes) -> int:
@@ -81,8 +81,8 @@ class RecordFile:
     def read(self, record: int, verify: bool = True) -> bytes:
         """Payload of one record; ``verify`` compares its CRC."""
         length = int(self._lengths[record])
-        data = os.pread(self._fd, length + _FOOTER_BYTES, int(self._starts[record]))
-        if len(data) < length + _FOOTER_BYTES:
+        data = os.pread(self._fd, length + FOOTER_BYTES, int(self._starts[record]))
+        if len(data) < length + FOOTER_BYTES:
             raise self._truncated(record)
         payload = data[:length]
         if verify and masked_crc(payload) != int.from_bytes(data[length:], "little"):
@@ -96,7 +96,7 @@ class RecordFile:
     def read_block(self, first: int, stop: int) -> list[bytes | None]:
         """Payloads of neighbouring records by one read; None for those with a wrong checksum."""
         start = int(self._starts[first])
-        end = int(self._starts[stop - 1] + self._lengths[stop - 1]) + _FOOTER_BYTES
+        end = int(self._starts[stop - 1] + self._lengths[stop - 1]) + FOOTER_BYTES
         data = os.pread(self._fd, end - start, start)
         payloads: list[bytes | None] = []
         for place, length in zip(
@@ -105,7 +105,7 @@ class RecordFile:
             strict=True,
         ):
             payload = data[place : place + length]
-            crc = data[place + length : place + length + _FOOTER_BYTES]
+            crc = data[place + length : place + length + FOOTER_BYTES]
             sound = masked_crc(payload) == int.from_bytes(crc, "little")
             payloads.append(payload if sound else None)
         return payloads
@@ -116,16 +116,16 @@ class RecordFile:
         size = os.fstat(self._fd).st_size
         offset = 0
         with self.path.open("rb") as file:
-            while header := file.read(_HEADER_BYTES):
-                if len(header) < _HEADER_BYTES:
+            while header := file.read(HEADER_BYTES):
+                if len(header) < HEADER_BYTES:
                     raise self._truncated(len(starts))
                 length, crc = struct.unpack("<QI", header)
                 if masked_crc(header[:8]) != crc:
                     raise self._not_a_record(len(starts), header)
-                end = offset + _HEADER_BYTES + length + _FOOTER_BYTES
+                end = offset + HEADER_BYTES + length + FOOTER_BYTES
                 if end > size:
                     raise self._truncated(len(starts))
-                starts.append(offset + _HEADER_BYTES)
+                starts.append(offset + HEADER_BYTES)
                 lengths.append(length)
                 offset = end
                 file.seek(offset)
@@ -165,17 +165,25 @@ def frame(payload: bytes) -> tuple[bytes, bytes, bytes]:
     return _frame_head(len(payload)), payload, masked_crc(payload).to_bytes(4, "little")
 
 
-def frame_rows(payloads: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Records of equally long payloads, uint8 (n, length): uint8 (n, length + 16)."""
-    count, length = payloads.shape
-    rows = np.empty((count, _HEADER_BYTES + length + _FOOTER_BYTES), np.uint8)
-    rows[:, :_HEADER_BYTES] = np.frombuffer(_frame_head(length), np.uint8)
-    rows[:, _HEADER_BYTES:-_FOOTER_BYTES] = payloads
-    crcs = map(google_crc32c.value, payloads.view(f"V{length}").ravel().tolist())
-    crc = np.fromiter(crcs, np.uint32, count)
+def frame_rows(payloads: int, length: int) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+    """Room for equally long records, uint8 (n, length + 16), and in it for their payloads.
+
+    The payloads are to be filled in; then ``seal_rows`` completes the records.
+    """
+    rows = np.empty((payloads, HEADER_BYTES + length + FOOTER_BYTES), np.uint8)
+    return rows, rows[:, HEADER_BYTES:-FOOTER_BYTES]
+
+
+def seal_rows(rows: NDArray[np.uint8]) -> None:
+    """Write what stands around the payloads."""
+    length = rows.shape[1] - HEADER_BYTES - FOOTER_BYTES
+    rows[:, :HEADER_BYTES] = np.frombuffer(_frame_head(length), np.uint8)
+    payload = {"names": ["payload"], "formats": [f"V{length}"], "offsets": [HEADER_BYTES]}
+    record = np.dtype({**payload, "itemsize": rows.shape[1]})  # type: ignore[call-overload]
+    crcs = map(google_crc32c.value, rows.view(record)["payload"].ravel().tolist())
+    crc = np.fromiter(crcs, np.uint32, len(rows))
     masked = ((crc >> 15) | (crc << 17)) + np.uint32(0xA282EAD8)
-    rows[:, -_FOOTER_BYTES:] = masked.astype("<u4")[:, None].view(np.uint8)
-    return rows
+    rows[:, -FOOTER_BYTES:] = masked.astype("<u4")[:, None].view(np.uint8)
 
 
 @lru_cache(1 << 16)

@@ -1,21 +1,29 @@
 """Time formatting against doing the least: copying images into a zip, reading and writing a CSV.
 
-    python benchmarks/formatting.py [--images 20000] [--rows 200000] [--columns 50] [--jobs N]
+    python benchmarks/formatting.py [--images 100000] [--rows 1000000] [--columns 50] [--jobs N]
+        [--gigabytes 4] [--repeats 3]
 
-Prints one JSON object: seconds of each by the clock and of the processor, our speed as a share of
-the peer's, and our peak resident memory. Each side runs in a process of its own, in turn, three
-times; the best counts.
+The peer of the images is `zipfile` storing the same files; that of the table `polars.read_csv` of
+the same file and writing as many bytes. Peer and ours run in turn, each in a process of its own, so
+that both meet the same load of the machine; the median of the pairs' ratios counts. A table of some
+gigabytes is then formatted once, for its peak memory. Prints JSON, and writes both it and a table
+to `benchmarks/results/formatting.*`.
 """
 
 import argparse
 import json
+import os
+import resource
 import shutil
+import statistics
 import subprocess
 import sys
 import tempfile
 import time
 import zipfile
+from collections.abc import Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import polars as pl
@@ -24,7 +32,20 @@ from PIL import Image
 from formatter.convert import convert
 from formatter.source import Options
 
-REPEATS = 3
+RESULTS = Path(__file__).parent / "results"
+IMAGE_TARGET, TABLE_TARGET, MEMORY_TARGET_MB = 0.6, 0.5, 400
+
+
+class Cost(NamedTuple):
+    """Of one side in one run: by the clock, of the processor, and the most memory in use.
+
+    The memory of several processes is the sum of the most that each had, shared pages counted in
+    each: no less than what was in use at any time.
+    """
+
+    seconds: float
+    processor_seconds: float
+    peak_bytes: int
 
 
 def write_images(folder: Path, count: int) -> None:
@@ -54,6 +75,16 @@ def write_csv(path: Path, rows: int, columns: int) -> None:
     pl.DataFrame(frame).write_csv(path, float_precision=4)
 
 
+def write_longer_csv(source: Path, path: Path, size: int) -> None:
+    """The same rows again and again, up to ``size`` bytes."""
+    content = source.read_bytes()
+    rows = content[content.index(b"\n") + 1 :]
+    with path.open("wb") as file:
+        file.write(content)
+        while file.tell() < size:
+            file.write(rows)
+
+
 def copy_into_zip(source: Path, out: Path) -> None:
     """The images' peer: every file of the folder, stored."""
     with zipfile.ZipFile(out, "w", zipfile.ZIP_STORED) as archive:
@@ -70,80 +101,144 @@ def read_and_write(source: Path, out: Path, size: int) -> None:
             file.write(block[: min(len(block), size - start)])
 
 
-def timed(arguments: list[str], out: Path) -> tuple[float, float, int]:
-    """(seconds, processor seconds, peak resident bytes) of the best of a few runs."""
-    best: tuple[float, float, int] | None = None
-    for _ in range(REPEATS):
-        out.unlink(missing_ok=True)
-        done = subprocess.run(
-            [sys.executable, __file__, "--part", *arguments],
-            check=True,
-            capture_output=True,
-            text=True,
-        )
-        seconds, processor, peak = json.loads(done.stdout.splitlines()[-1])
-        best = min(best or (seconds, processor, peak), (seconds, processor, peak))
-    assert best is not None
-    return best
-
-
-def run_part(arguments: list[str]) -> None:
-    """One side, in a fresh process: prints its seconds and peak resident memory."""
-    import resource
-
-    what, source, out, more = arguments[0], Path(arguments[1]), Path(arguments[2]), arguments[3:]
-    start, used = time.perf_counter(), time.process_time()
+def run_part(what: str, source: Path, out: Path, number: int) -> None:
+    """One side, in a fresh process: prints its cost."""
+    start, used = time.perf_counter(), _usage()[0]
     if what == "ours":
-        convert(source, out, Options(jobs=int(more[0]) if more else None))
+        convert(source, out, Options(jobs=number))
     elif what == "copy":
         copy_into_zip(source, out)
     else:
-        read_and_write(source, out, int(more[0]))
-    seconds, processor = time.perf_counter() - start, time.process_time() - used
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-    print(json.dumps([seconds, processor, peak]))
+        read_and_write(source, out, number)
+    seconds = time.perf_counter() - start
+    processor, own, child = _usage()
+    workers = number if child else 0
+    print(json.dumps(Cost(seconds, processor - used, own + workers * child)))
 
 
-def compare(source: Path, out: Path, peer: str, jobs: list[str]) -> dict[str, float]:
-    """Ours beside the peer on one source."""
-    seconds, processor, peak = timed(["ours", str(source), str(out), *jobs], out)
-    size = out.stat().st_size
-    peer_arguments = [peer, str(source), str(out), *([str(size)] if peer == "read" else [])]
-    peer_seconds, peer_processor, _ = timed(peer_arguments, out)
+def _usage() -> tuple[float, int, int]:
+    """Processor seconds of this process and its ended children, and the peak of it and of one."""
+    own, children = (
+        resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
+    )
+    seconds = own.ru_utime + own.ru_stime + children.ru_utime + children.ru_stime
+    return seconds, own.ru_maxrss * 1024, children.ru_maxrss * 1024
+
+
+def cost_of(what: str, source: Path, out: Path, number: int) -> Cost:
+    """One side in a process of its own."""
+    out.unlink(missing_ok=True)
+    part = [sys.executable, __file__, "--part", what, str(source), str(out), str(number)]
+    done = subprocess.run(part, check=True, capture_output=True, text=True)
+    return Cost(*json.loads(done.stdout.splitlines()[-1]))
+
+
+def compare(source: Path, out: Path, peer: str, jobs: int, repeats: int) -> dict[str, float]:
+    """Ours and the peer on one source, in turn."""
+    pairs: list[tuple[Cost, Cost]] = []
+    for _ in range(repeats):
+        ours = cost_of("ours", source, out, jobs)
+        size = out.stat().st_size
+        pairs.append((ours, cost_of(peer, source, out, size)))
+    ratios = [peer_cost.seconds / ours.seconds for ours, peer_cost in pairs]
+    work = [peer_cost.processor_seconds / ours.processor_seconds for ours, peer_cost in pairs]
+    best, best_peer = (min(side) for side in zip(*pairs, strict=True))
     return {
         "bytes_out": size,
-        "seconds": round(seconds, 3),
-        "peer_seconds": round(peer_seconds, 3),
-        "processor_seconds": round(processor, 3),
-        "peer_processor_seconds": round(peer_processor, 3),
-        "speed_of_peer": round(peer_seconds / seconds, 3),
-        "peak_rss_mb": round(peak / 1e6, 1),
+        "seconds": round(best.seconds, 2),
+        "peer_seconds": round(best_peer.seconds, 2),
+        "processor_seconds": round(best.processor_seconds, 2),
+        "peer_processor_seconds": round(best_peer.processor_seconds, 2),
+        "speed_of_peer": round(statistics.median(ratios), 3),
+        "work_of_peer": round(statistics.median(work), 3),
+        "cores_used": round(max(o.processor_seconds / o.seconds for o, _ in pairs), 2),
+        "peak_rss_mb": round(max(ours.peak_bytes for ours, _ in pairs) / 1e6),
     }
+
+
+def measure(options: argparse.Namespace, scratch: Path) -> dict[str, dict[str, float]]:
+    """All figures, with sources made in ``scratch``."""
+    result: dict[str, dict[str, float]] = {}
+    jobs, repeats = options.jobs, options.repeats
+    if options.images:
+        images = scratch / "images"
+        write_images(images, options.images)
+        result["images"] = compare(images, scratch / "i.zip", "copy", jobs, repeats)
+        shutil.rmtree(images)
+    if options.rows:
+        table, huge, out = scratch / "table.csv", scratch / "huge.csv", scratch / "t.zip"
+        write_csv(table, options.rows, options.columns)
+        result["table"] = compare(table, out, "read", jobs, repeats)
+        if options.gigabytes:
+            write_longer_csv(table, huge, int(options.gigabytes * 1e9))
+            cost = cost_of("ours", huge, out, jobs)
+            result["large_table"] = {
+                "bytes_in": huge.stat().st_size,
+                "bytes_out": out.stat().st_size,
+                "seconds": round(cost.seconds, 1),
+                "processor_seconds": round(cost.processor_seconds, 1),
+                "peak_rss_mb": round(cost.peak_bytes / 1e6),
+            }
+    return result
+
+
+def describe(result: dict[str, dict[str, float]], arguments: Sequence[str], load: float) -> str:
+    """The figures for people."""
+    lines = [
+        "# Formatting",
+        "",
+        f"`{' '.join(['python benchmarks/formatting.py', *arguments])}` on {os.cpu_count()} cores,"
+        f" load average {load:.1f} at the start.",
+        "",
+        "`speed of peer`: the peer's time by the clock over ours, median of pairs run in turn."
+        " `work of peer`: the same of processor time; with all of n cores in use, and a peer on",
+        "one, speed comes to n times work on an idle machine. Memory: see `Cost` in the program.",
+        "",
+        "| | ours (s) | peer (s) | speed of peer | work of peer | cores used | peak memory (MB) |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for name, row in result.items():
+        cells = [
+            row.get(key, "")
+            for key in (
+                "seconds",
+                "peer_seconds",
+                "speed_of_peer",
+                "work_of_peer",
+                "cores_used",
+                "peak_rss_mb",
+            )
+        ]
+        lines.append(f"| {name.replace('_', ' ')} | {' | '.join(map(str, cells))} |")
+    lines += [
+        "",
+        f"Targets: images {IMAGE_TARGET:.0%} of the peer's speed, tables {TABLE_TARGET:.0%}, memory"
+        f" under {MEMORY_TARGET_MB} MB.",
+    ]
+    return "\n".join(lines) + "\n"
 
 
 def main() -> None:
     if sys.argv[1:2] == ["--part"]:
-        run_part(sys.argv[2:])
+        what, source, out, number = sys.argv[2:]
+        run_part(what, Path(source), Path(out), int(number))
         return
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--images", type=int, default=20_000)
-    parser.add_argument("--rows", type=int, default=200_000)
+    parser.add_argument("--images", type=int, default=100_000)
+    parser.add_argument("--rows", type=int, default=1_000_000)
     parser.add_argument("--columns", type=int, default=50)
-    parser.add_argument("--jobs", type=int)
+    parser.add_argument("--jobs", type=int, default=os.cpu_count())
+    parser.add_argument("--gigabytes", type=float, default=4)
+    parser.add_argument("--repeats", type=int, default=3)
     options = parser.parse_args()
-    jobs = [str(options.jobs)] if options.jobs else []
-    result = {}
-    scratch = Path(tempfile.mkdtemp(prefix="formatting-"))
-    try:
-        if options.images:
-            write_images(scratch / "images", options.images)
-            result["images"] = compare(scratch / "images", scratch / "i.zip", "copy", jobs)
-        if options.rows:
-            write_csv(scratch / "table.csv", options.rows, options.columns)
-            result["table"] = compare(scratch / "table.csv", scratch / "t.zip", "read", jobs)
-    finally:
-        shutil.rmtree(scratch)
-    print(json.dumps(result))
+    load = os.getloadavg()[0]
+    with tempfile.TemporaryDirectory(prefix="formatting-") as scratch:
+        result = measure(options, Path(scratch))
+    text = json.dumps({**result, "load_average": round(load, 1), "cores": os.cpu_count()})
+    RESULTS.mkdir(exist_ok=True)
+    (RESULTS / "formatting.json").write_text(text + "\n")
+    (RESULTS / "formatting.md").write_text(describe(result, sys.argv[1:], load))
+    print(text)
 
 
 if __name__ == "__main__":

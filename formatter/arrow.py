@@ -58,7 +58,9 @@ def _messages(file: BinaryIO) -> Iterator[tuple[int, bytes]]:
     while head := file.read(4):
         if head == _MARK:
             head = file.read(4)
-        (size,) = struct.unpack("<i", head.ljust(4, b"\0"))
+        if len(head) < 4:
+            raise ValueError("it ends inside a batch of rows")
+        (size,) = struct.unpack("<i", head)
         if size == 0:
             return
         if not 0 < size <= MAX_METADATA_BYTES:

@@ -24,7 +24,7 @@ from formatter.detect import open_source
 from formatter.layouts import Plan, write_autospeech, write_tfrecord
 from formatter.sink import sink_for
 from formatter.source import SUBSETS, Options, Source, Subset, subset_code
-from formatter.split import order_for_training, split
+from formatter.split import count_numbers, numbers_where, order_for_training, split
 
 MAX_ZIP_ENTRIES = 1_000_000  # of the user's own zip, which no service has to bear
 PROGRESS_STEPS = 500
@@ -129,7 +129,7 @@ def _plan(
     seed: int,
     on_progress: Callable[[int, int], None] | None,
 ) -> Plan:
-    rows = {s: np.flatnonzero(subsets == subset_code(s)).astype(np.int32) for s in SUBSETS}
+    rows = {s: numbers_where(subsets == subset_code(s)) for s in SUBSETS}
     if not _is_split(source):
         rows["train"] = order_for_training(rows["train"], seed)
     done, total = 0, len(subsets)
@@ -197,7 +197,7 @@ def _count_labels(source: Source, subsets: NDArray[np.int8], subset: Subset) -> 
     sets = source.index.label_sets
     labels = source.index.labels[subsets == subset_code(subset)]
     counts: Counter[str] = Counter()
-    for names, count in zip(sets, np.bincount(labels, minlength=len(sets)).tolist(), strict=True):
+    for names, count in zip(sets, count_numbers(labels, len(sets)).tolist(), strict=True):
         if count:
             counts.update(dict.fromkeys(names, count))
     return counts

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import functools
-import io
 import json
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from dataclasses import dataclass
-from typing import IO
 
 import numpy as np
+import polars as pl
 from numpy.typing import NDArray
 
 from autodl.blocks import encode_block
-from autodl.bundle import ITEMS_NAME, dump_items
+from autodl.bundle import ITEMS_NAME
 from autodl.errors import UsageError
 from autodl.metadata import METADATA_NAME, DataSpecification, format_metadata
 from autodl.pickles import dump_waves
@@ -22,6 +22,7 @@ from formatter.parallel import ahead
 from formatter.sink import Sink
 from formatter.source import SUBSETS, Source, Subset, Table
 
+Block = list[bytes | memoryview] | list[bytes]  #: records, in pieces
 BLOCK_BYTES = 1 << 20  # records written at once
 BLOCK_ROWS = 4096  # of a table, or lines of a file
 AUTOSPEECH_BUDGET_SECONDS = 1800  # that challenge's
@@ -68,11 +69,12 @@ def write_tfrecord(plan: Plan, sink: Sink) -> None:
         # ids as the official writer's: training records are counted on from the test records
         first = len(plan.rows["test"]) if subset == "train" else 0
         with sink.open(f"{place}/{stem}.tfrecord") as file:
-            for block in ahead(encode(plan, subset, first)):
-                file.write(block)
-        names = plan.source.index.names_of(plan.rows[subset])
-        with sink.open(f"{place}/{ITEMS_NAME}") as file, _as_text(file) as text:
-            dump_items(names if isinstance(names, list) else map(str, names), text)
+            with closing(ahead(encode(plan, subset, first))) as blocks:
+                for block in blocks:
+                    file.writelines(block)
+        items = pl.DataFrame({"item": plan.source.index.names_of(plan.rows[subset])})
+        with sink.open(f"{place}/{ITEMS_NAME}") as file:
+            items.write_csv(file, line_terminator="\r\n")
     shape = plan.source.shape()
     for subset in present:
         spec = DataSpecification(
@@ -91,7 +93,7 @@ def write_tfrecord(plan: Plan, sink: Sink) -> None:
         pass  # marks a dataset for the challenge's platform
 
 
-def _encode_each(plan: Plan, subset: Subset, first: int) -> Iterator[bytes]:
+def _encode_each(plan: Plan, subset: Subset, first: int) -> Iterator[Block]:
     labels = plan.labels(subset).tolist() if subset == "train" else []
     scored = [(index, np.ones(len(index), np.float32)) for index in plan.label_sets]
     unknown = np.empty(0, np.int64), np.empty(0, np.float32)
@@ -105,19 +107,19 @@ def _encode_each(plan: Plan, subset: Subset, first: int) -> Iterator[bytes]:
         block += frame(payload)
         size += len(payload)
         if size >= BLOCK_BYTES:
-            yield b"".join(block)
+            yield [b"".join(block)]
             block, size = [], 0
-    yield b"".join(block)
+    yield [b"".join(block)]
 
 
-def _encode_table(plan: Plan, subset: Subset, first: int) -> Iterator[bytes]:
+def _encode_table(plan: Plan, subset: Subset, first: int) -> Iterator[Block]:
     assert isinstance(plan.source, Table)
     sets = plan.label_sets
     if subset != "train":
         sets = [sets[0][:0]] * len(sets)
     labels = plan.labels(subset)
     at = 0
-    for values in plan.source.values(plan.rows[subset]):
+    for values in ahead(plan.source.values(plan.rows[subset])):
         yield encode_block(values, labels[at : at + len(values)], sets, first + at)
         at += len(values)
         plan.on_read(len(values))
@@ -157,17 +159,12 @@ def _wave(content: Example) -> NDArray[np.float32]:
 
 def _write_labels(plan: Plan, subset: Subset, name: str, sink: Sink) -> None:
     """A ``.solution`` file: a line of 0 and 1 for each row."""
-    lines = []
-    for columns in plan.label_sets:
-        cells = np.full(2 * len(plan.columns), ord(" "), np.uint8)
-        cells[::2] = ord("0")
-        cells[2 * columns] = ord("1")
-        lines.append(cells[:-1].tobytes() + b"\n")
+    lines = np.full((len(plan.label_sets), 2 * len(plan.columns)), ord(" "), np.uint8)
+    lines[:, ::2] = ord("0")
+    lines[:, -1] = ord("\n")
+    for line, columns in zip(lines, plan.label_sets, strict=True):
+        line[2 * columns] = ord("1")
     labels = plan.labels(subset)
     with sink.open(name) as file:
         for start in range(0, len(labels), BLOCK_ROWS):
-            file.writelines(lines[code] for code in labels[start : start + BLOCK_ROWS].tolist())
-
-
-def _as_text(file: IO[bytes]) -> io.TextIOWrapper:
-    return io.TextIOWrapper(file, encoding="utf-8", newline="", write_through=False)
+            file.write(lines[labels[start : start + BLOCK_ROWS]].tobytes())

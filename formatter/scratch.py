@@ -44,25 +44,27 @@ class RowFile:
         places = np.full(self._count, -1, np.int32)
         places[rows] = np.arange(len(rows), dtype=np.int32)
         filled = np.arange(0, len(rows), stretch, dtype=np.int64)
+        self._file.flush()
+        room = np.empty((2, min(stretch, max(BLOCK_ROWS, len(rows))), self._columns), np.float32)
         with tempfile.TemporaryFile(dir=self._folder) as dealt:
             for start in range(0, self._count, BLOCK_ROWS):
-                block = self._pread(
-                    self._file.fileno(), start, min(BLOCK_ROWS, len(places) - start)
-                )
-                place = places[start : start + len(block)]
-                self._deal(dealt.fileno(), block[place >= 0], place[place >= 0] // stretch, filled)
+                place = places[start : start + BLOCK_ROWS]
+                block = self._pread(self._file.fileno(), start, room[0, : len(place)])
+                kept = place >= 0
+                self._deal(dealt.fileno(), block[kept], place[kept] // stretch, filled)
             for start in range(0, len(rows), stretch):
                 part = rows[start : start + stretch]
-                values = np.empty((len(part), self._columns), np.float32)
-                values[np.argsort(part)] = self._pread(dealt.fileno(), start, len(part))
+                as_dealt, ordered = room[:, : len(part)]
+                ordered[np.argsort(part)] = self._pread(dealt.fileno(), start, as_dealt)
                 for first in range(0, len(part), BLOCK_ROWS):
-                    yield values[first : first + BLOCK_ROWS]
+                    yield ordered[first : first + BLOCK_ROWS].copy()
 
     def _deal(
         self, file: int, block: Floats, stretch: NDArray[np.int32], filled: NDArray[np.int64]
     ) -> None:
         """Append each row to its stretch, of which ``filled`` are the places that are next."""
-        block = block[np.argsort(stretch, kind="stable")]
+        few = len(filled) <= np.iinfo(np.int16).max  # which are sorted faster
+        block = block[np.argsort(stretch.astype(np.int16) if few else stretch, kind="stable")]
         at = 0
         for number, count in enumerate(np.bincount(stretch).tolist()):
             if count:
@@ -71,13 +73,13 @@ class RowFile:
                 filled[number] += count
                 at += count
 
-    def _pread(self, file: int, start: int, count: int) -> Floats:
-        self._file.flush()
-        values = np.empty((count, self._columns), np.float32)
-        size, at = values.nbytes, 0
-        while at < size:
-            at += os.preadv(file, [values.data.cast("B")[at:]], start * 4 * self._columns + at)
-        return values
+    def _pread(self, file: int, start: int, into: Floats) -> Floats:
+        """Fill ``into`` with the rows from ``start`` on."""
+        done, size = 0, into.nbytes
+        while done < size:
+            left = into.data.cast("B")[done:]
+            done += os.preadv(file, [left], start * 4 * self._columns + done)
+        return into
 
 
 class Spool:

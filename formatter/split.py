@@ -14,7 +14,7 @@ from formatter.source import SUBSETS, Index
 Numbers = NDArray[np.int32]
 TRAIN, TEST = SUBSETS.index("train"), SUBSETS.index("test")
 ENOUGH = 3  # units of a label, of which one can be spared for test
-BLOCK = 1 << 20  # marks computed at a time
+BLOCK = 1 << 20  # rows that are worked on at a time: what NumPy makes of all takes 8 bytes a row
 
 
 def split(index: Index, test: float, seed: int) -> NDArray[np.int8]:
@@ -38,15 +38,15 @@ def split(index: Index, test: float, seed: int) -> NDArray[np.int8]:
             hint="Give for example --test 0.2.",
         )
     subsets[free] = TRAIN
-    rows = np.flatnonzero(free).astype(np.int32)
-    labels = index.labels[rows]
+    rows = numbers_where(free)
+    labels = index.labels if free.all() else index.labels[rows]
     if index.groups is None:
         chosen = _choose(index, labels, test, seed)
     else:
         groups, unit = np.unique(index.groups[rows], return_inverse=True)
         of_test = np.zeros(len(groups), bool)
         of_test[_choose(index, _common_labels(unit, labels), test, seed)] = True
-        chosen = np.flatnonzero(of_test[unit]).astype(np.int32)
+        chosen = numbers_where(of_test[unit])
     if not len(chosen):
         units = len(rows) if index.groups is None else len(groups)
         raise UsageError(
@@ -63,7 +63,7 @@ def _choose(index: Index, labels: Numbers, test: float, seed: int) -> Numbers:
 
     ``labels`` (units,) is the label set of each.
     """
-    counts = np.bincount(labels, minlength=len(index.label_sets)).tolist()
+    counts = count_numbers(labels, len(index.label_sets)).tolist()
     present = [names for names, count in zip(index.label_sets, counts, strict=True) if count]
     of_name: Counter[str] = Counter()
     for names, count in zip(index.label_sets, counts, strict=True):
@@ -71,9 +71,9 @@ def _choose(index: Index, labels: Numbers, test: float, seed: int) -> Numbers:
     rank = {names: number for number, names in enumerate(sorted(present))}
     ranks = np.array([rank.get(names, 0) for names in index.label_sets], np.int32)
     shared = np.array([all(of_name[n] > 1 for n in names) for names in index.label_sets], bool)
-    ordered = np.flatnonzero(shared[labels]).astype(np.int32)
+    ordered = numbers_where(shared[labels])
     np.random.default_rng(seed).shuffle(ordered)
-    ordered = ordered[np.argsort(ranks[labels[ordered]], kind="stable")]
+    ordered = _sort_by_rank(ordered, labels, ranks)
     chosen = [ordered[:0]]
     for start in range(0, len(ordered), BLOCK):
         block = ordered[start : start + BLOCK]
@@ -83,6 +83,44 @@ def _choose(index: Index, labels: Numbers, test: float, seed: int) -> Numbers:
     tested = {n for at in np.unique(labels[of_test]).tolist() for n in index.label_sets[at]}
     more = list(_untested(index, labels, ordered, of_name, tested))
     return np.append(of_test, np.array(more, np.int32))
+
+
+def _sort_by_rank(units: Numbers, labels: Numbers, ranks: Numbers) -> Numbers:
+    """The units in order of their labels' ranks, equal ones as they were: a counting sort."""
+    size = int(ranks.max(initial=0)) + 1
+    blocks = [units[start : start + BLOCK] for start in range(0, len(units), BLOCK)]
+    counts = np.sum([count_numbers(ranks[labels[b]], size) for b in blocks], axis=0, dtype=np.int64)
+    ends = np.cumsum(counts)
+    places = np.zeros(size, np.int64) + ends - counts  # of the next one of each rank
+    result = np.empty_like(units)
+    for block in blocks:
+        rank = ranks[labels[block]]
+        order = np.argsort(rank, kind="stable")
+        rank = rank[order]
+        count = count_numbers(rank, size)
+        within = np.arange(len(block)) - (np.cumsum(count) - count)[rank]
+        result[places[rank] + within] = block[order]
+        places += count
+    return result
+
+
+def numbers_where(chosen: NDArray[np.bool_]) -> Numbers:
+    """int32 (n,): the places of what is true."""
+    numbers = np.empty(np.count_nonzero(chosen), np.int32)
+    at = 0
+    for start in range(0, len(chosen), BLOCK):
+        found = np.flatnonzero(chosen[start : start + BLOCK])
+        numbers[at : at + len(found)] = found + start
+        at += len(found)
+    return numbers
+
+
+def count_numbers(numbers: Numbers, size: int) -> NDArray[np.int64]:
+    """int64 (size,): how often each number below ``size`` is there."""
+    counts = np.zeros(size, np.int64)
+    for start in range(0, len(numbers), BLOCK):
+        counts += np.bincount(numbers[start : start + BLOCK], minlength=size)
+    return counts
 
 
 def _untested(

@@ -236,20 +236,17 @@ def _find_bad_json(chunk: bytes, line: int, path: Path) -> BundleError | None:
 
 
 def _csv_part(file: CsvFile, subset: Subset | None) -> Part:
-    text = dict.fromkeys(file.header, pl.String)
-
     def parse(chunk: bytes, line: int, types: Types) -> pl.DataFrame:
         try:
             return file.parse(chunk, line, types)
-        except pl.exceptions.PolarsError:  # some number is not written as the fast reader has it
-            with complaints_about(file.path.name):
-                return _numbered(file.parse(chunk, line, text), types, file.decimal_comma)
+        except pl.exceptions.PolarsError:  # a number or quote is not as the fast reader has it
+            return _numbered(file.parse_text(chunk, line), types, file.decimal_comma)
 
     def frames(types: Types) -> Iterator[pl.DataFrame]:
         return (parse(chunk, line, types) for chunk, line in file.chunks())
 
     chunk, line = next(file.chunks(), (b"", 1))
-    sample = parse(chunk, line, text).head(SAMPLE_ROWS)
+    sample = file.parse_text(chunk, line).head(SAMPLE_ROWS)
     return Part(subset, _guess(sample, file.decimal_comma), frames, file.decimal_comma)
 
 

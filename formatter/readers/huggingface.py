@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import functools
 import json
+import os
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
@@ -95,7 +96,8 @@ def index_cells(table: Table, column: str, options: Options) -> FileIndex:
 
 
 def _find_splits(source: Path) -> dict[str, list[Path]]:
-    folders = [source, *sorted(p for p in source.iterdir() if p.is_dir())]
+    with os.scandir(source) as entries:  # which knows folders without a look at each of many files
+        folders = [source, *sorted(Path(entry.path) for entry in entries if entry.is_dir())]
     saved = {p.name: sorted(p.glob("data-*.arrow")) for p in folders if (p / INFO_NAME).is_file()}
     splits: dict[str, list[Path]] = {name: paths for name, paths in saved.items() if paths}
     if not splits:

@@ -14,6 +14,7 @@ from autodl.images import MAX_PIXELS
 from autodl.metadata import Format, MatrixSpec
 from autodl.records import Example
 from formatter.readers.files import FileIndex, FileSource, Place
+from formatter.readers.png import vouch
 from formatter.source import Options, Shape
 
 KEPT_FORMATS = {"JPEG", "PNG"}  # what every reader of the format decodes
@@ -82,6 +83,9 @@ class ImageSource(FileSource[Picture]):
 
 def _prepare(data: bytes, max_side: int | None) -> Picture:
     """The bytes as they are where they may stay so; otherwise encoded anew, upright."""
+    good = vouch(data, MAX_PIXELS)
+    if good is not None and (max_side is None or max(good.height, good.width) <= max_side):
+        return Picture(data, (good.height, good.width), good.colour)
     with Image.open(io.BytesIO(data)) as image:
         colour = image.mode not in GREY_MODES
         size = image.height, image.width

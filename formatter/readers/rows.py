@@ -19,9 +19,10 @@ from formatter.csvs import LINE
 from formatter.parallel import ahead
 from formatter.readers.files import sort_labels
 from formatter.readers.listings import split_labels
-from formatter.source import SUBSETS, Index, Options, Shape
+from formatter.source import Index, Options, Shape, subset_code
 from formatter.tables import LABEL_NAMES, SUBSET, Table
 
+UNLABELLED = subset_code("unlabelled")
 Codes = NDArray[np.int32]
 
 
@@ -74,18 +75,22 @@ class RowSource(ABC):
         groups = [np.empty(0, np.int32)]
         subsets = [np.empty(0, np.int8)]
         for frame in ahead(table.frames()):
-            known = frame[SUBSET].fill_null("") != "unlabelled"
-            self._require_labels(frame.filter(known))
-            codes.append(labels.encode(self._written(frame).set(~known, None)))
-            subset = frame[SUBSET].replace_strict(SUBSETS, range(len(SUBSETS)), default=-1)
-            subsets.append(subset.cast(pl.Int8).to_numpy())
+            subset = subset_code(frame[SUBSET][0]) if len(frame) else -1  # a frame is of one part
+            subsets.append(np.full(len(frame), subset, np.int8))
+            if subset == UNLABELLED:
+                codes.append(np.full(len(frame), -1, np.int32))
+            else:
+                self._require_labels(frame.select(LINE, *self._labels))
+                codes.append(labels.encode(self._written(frame)))
             if group is not None:
                 groups.append(units.encode(frame[group]))
             self.take(frame)
         sets = [self._names(written) for written in labels.texts().to_list()]
+        known = np.concatenate(codes)
+        known += 1  # in place: there may be millions
         self.index = Index(
             [(), *sets],
-            np.concatenate(codes) + np.int32(1),
+            known,
             np.concatenate(subsets),
             groups=_tell_apart(np.concatenate(groups)) if group is not None else None,
         )
@@ -115,8 +120,8 @@ class RowSource(ABC):
 
     def _require_labels(self, frame: pl.DataFrame) -> None:
         for label in self._labels:
-            missing = frame.filter(pl.col(label).is_null())
-            if len(missing) and not self._splits:
+            if frame[label].null_count() and not self._splits:
+                missing = frame.filter(pl.col(label).is_null())
                 raise BundleError(
                     "table-label-missing",
                     f"The column {label} is empty.",
@@ -143,13 +148,13 @@ class RowSource(ABC):
         if self._many:
             ones = [pl.col(label).str.head(1).fill_null("0") for label in self._labels]
             return frame.select(pl.concat_str(ones)).to_series()
-        return frame[self._labels[0]].fill_null("").str.strip_chars()
+        return frame[self._labels[0]].fill_null("")
 
     def _names(self, written: str) -> tuple[str, ...]:
         if self._many:
             return tuple(n for n, cell in zip(self._labels, written, strict=True) if cell == "1")
         if not self._splits:
-            return (written,)
+            return (written.strip(),)
         return tuple(dict.fromkeys(split_labels(written, self.options.separator)))
 
 

@@ -39,12 +39,8 @@ class TabularSource(RowSource):
 
     def take(self, frame: pl.DataFrame) -> None:
         """See ``RowSource``."""
-        features = frame.select(self.columns)
-        for name, dictionary in self._texts.items():
-            text = features[name].str.strip_chars()
-            codes = pl.Series(name, dictionary.encode(text.set(text.is_in(MISSING), None)))
-            features = features.with_columns(codes)
-        features = features.cast(pl.Float32)
+        codes = [pl.Series(c, texts.encode(frame[c])) for c, texts in self._texts.items()]
+        features = frame.with_columns(codes).select(pl.col(self.columns).cast(pl.Float32))
         for block in features.iter_slices(FRAME_ROWS):
             self._rows.append(block.to_numpy(order="c"))
 
@@ -81,12 +77,13 @@ class TabularSource(RowSource):
         Text that is all numbers is what it says; other text is numbered in sorted order.
         """
         if column not in self._meaning:
-            names = self._texts[column].texts()
-            numbers = names.cast(pl.Float64, strict=False)
-            if numbers.null_count():
-                order = names.arg_sort()
-                numbers = pl.Series(np.argsort(order.to_numpy()))
+            texts = self._texts[column].texts().str.strip_chars()
+            texts = texts.set(texts.is_in(MISSING), None)
+            numbers = texts.cast(pl.Float64, strict=False)
+            if numbers.null_count() > texts.null_count():
+                names = texts.drop_nulls().unique().sort()
+                numbers = texts.cast(pl.Enum(names)).to_physical().cast(pl.Float64)
                 if len(names) <= MAX_NAMED_CATEGORIES:
-                    self._categories[column] = names.gather(order).to_list()
+                    self._categories[column] = names.to_list()
             self._meaning[column] = np.append(numbers.to_numpy(), np.nan).astype(np.float32)
         return self._meaning[column]

@@ -130,4 +130,4 @@ def test_rows_encode_as_each_would_alone(
         for row, of_row in enumerate(index)
     ]
     together = encode_block(values, np.arange(len(labels), dtype=np.int32), index, first_id)
-    assert together == b"".join(part for payload in alone for part in frame(payload))
+    assert b"".join(together) == b"".join(part for payload in alone for part in frame(payload))
