@@ -3,6 +3,7 @@
 Those on odd data that need no process of their own are in ``tests/unit/winner_solution``.
 """
 
+import contextlib
 from pathlib import Path
 
 import numpy as np
@@ -70,8 +71,10 @@ def test_two_gigabytes_of_memory_are_enough_with_all_weights(attempt) -> None:
 def test_a_killed_worker_leaves_what_it_had_predicted(attempt) -> None:
     def kill(point) -> None:
         for process in psutil.Process().children(recursive=True):
-            if "autodl.ingest" in process.cmdline() and "autodl.keeper" not in process.cmdline():
-                process.kill()
+            with contextlib.suppress(psutil.NoSuchProcess):  # also one that has just ended
+                command = process.cmdline()
+                if "autodl.ingest" in command and "autodl.keeper" not in command:
+                    process.kill()
 
     result = attempt("image", 60.0, on_point=kill)
     assert result.status == "succeeded"

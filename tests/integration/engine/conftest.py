@@ -95,13 +95,21 @@ class World:
             return account.id
 
     def submit(
-        self, account_id: str | None = None, *, content: bytes = b"zip", solution: str = "winner"
+        self,
+        account_id: str | None = None,
+        *,
+        content: bytes = b"zip",
+        solution: str = "winner",
+        budget_seconds: float = 60.0,
     ) -> str:
         stored = self.storage.put("uploads/x/bundle.zip", [content])
         bundle = Upload(key=stored.key, size_bytes=stored.size_bytes, sha256=stored.sha256)
         with self.database.write() as session:
             return service.create_submission(
-                session, account_id or self.account_id, service.Request("n", 60.0, solution), bundle
+                session,
+                account_id or self.account_id,
+                service.Request("n", budget_seconds, solution),
+                bundle,
             ).id
 
     def cancel(self, submission_id: str) -> None:

@@ -66,7 +66,9 @@ def on_cluster(tmp_path, guests, database_url, cluster):
 
 
 def test_a_run_reports_from_its_pod_and_its_results_are_stored(on_cluster, tiny_bundle) -> None:
-    submission_id = on_cluster.submit(content=zip_folder(tiny_bundle), solution="steady")
+    submission_id = on_cluster.submit(
+        content=zip_folder(tiny_bundle), solution="steady", budget_seconds=5.0
+    )
     on_cluster.carry_out(submission_id, RunKind.CHECK)
     assert on_cluster.see(submission_id).state is S.QUEUED
     on_cluster.carry_out(submission_id, RunKind.SOLVE)
