@@ -5,7 +5,6 @@ import os
 import time
 from pathlib import Path
 
-import psutil
 import pytest
 
 from autodl.bundle import find_bundle, split_bundle
@@ -13,6 +12,7 @@ from autodl.confine import Strength
 from autodl.predictions import read_start
 from autodl.solve import Outcome, solve
 from autodl.verdict import Limits
+from tests.processes import descendants
 
 BUDGET = 1.5
 OVERRUN = 15.0
@@ -29,7 +29,7 @@ def attempt(public: Path, guests: Path, tmp_path: Path):
     """Solve with the guest of a name; fails if any process is left, or the deadline is missed."""
 
     def attempt(name: str, budget: float = BUDGET, construction: float = 60.0, **limits) -> Outcome:
-        before = set(psutil.Process().children(recursive=True))
+        before = descendants()
         outcome = solve(
             public,
             guests / name,
@@ -38,7 +38,7 @@ def attempt(public: Path, guests: Path, tmp_path: Path):
             construction_seconds=construction,
             limits=Limits(**limits),
         )
-        assert set(psutil.Process().children(recursive=True)) <= before
+        assert descendants() <= before
         assert outcome.seconds < budget + OVERRUN
         return outcome
 

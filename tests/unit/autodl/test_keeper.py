@@ -12,6 +12,7 @@ import pytest
 
 from autodl.confine import strength
 from autodl.sandbox import make_plan
+from tests.processes import descendants
 
 FORK_AND_LEAVE = """
 import os, time
@@ -52,11 +53,11 @@ def test_it_leaves_as_the_command_did(tmp_path, code, returned) -> None:
 
 
 def test_what_the_command_leaves_behind_is_ended(tmp_path) -> None:
-    before = set(psutil.Process().children(recursive=True))
+    before = descendants()
     keeper = start(FORK_AND_LEAVE, tmp_path)
     assert keeper.wait(30) == 0
     if strength().landlock_abi >= 6:
-        assert set(psutil.Process().children(recursive=True)) <= before
+        assert descendants() <= before
 
 
 def test_asked_politely_the_command_may_end_by_itself(tmp_path) -> None:

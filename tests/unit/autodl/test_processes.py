@@ -7,10 +7,10 @@ import sys
 import time
 from pathlib import Path
 
-import psutil
 import pytest
 
 from autodl.processes import BoundedLog, ProcessTree
+from tests.processes import descendants
 
 DEAF_ORPHANS = """
 import os, signal, time
@@ -40,13 +40,13 @@ def wait_for(path: Path) -> None:
 
 
 def test_orphans_that_ignore_the_request_are_killed(tmp_path) -> None:
-    before = set(psutil.Process().children(recursive=True))
+    before = descendants()
     tree = start(DEAF_ORPHANS, tmp_path)
     wait_for(tmp_path / "ready")
     assert len(tree.members()) >= 4
     assert tree.end(0.3) == -signal.SIGKILL
     assert tree.members() == []
-    assert set(psutil.Process().children(recursive=True)) <= before
+    assert descendants() <= before
 
 
 def test_who_ends_when_asked_is_not_killed(tmp_path) -> None:
