@@ -32,7 +32,7 @@ from service.submissions import endpoints, queue_endpoints, share_endpoints
 from service.submissions.schemas import ProblemView
 from service.uploads import endpoints as uploads
 from service.uploads.signing import PartSigner
-from service.web import accounts, pages, shared
+from service.web import accounts, pages, rendering, shared
 
 TOKEN_FILE = "token"  # noqa: S105 a file's name
 THREADS = 128  # an upload holds one as long as it lasts
@@ -74,7 +74,7 @@ def create_app(settings: Settings, executor: Executor) -> FastAPI:
     app.state.context = context
     app.add_middleware(Envelope)
     app.add_middleware(metrics.Measured)
-    errors.install(app, pages.render_problem)
+    errors.install(app, rendering.render_problem)
     app.include_router(endpoints.router)
     app.include_router(share_endpoints.router)
     app.include_router(uploads.router)

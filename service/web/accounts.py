@@ -21,7 +21,7 @@ from service.models import Token
 from service.notifications import outbox
 from service.notifications import service as notifications
 from service.submissions.form import read_parts
-from service.web.pages import render, render_login
+from service.web.rendering import render, render_login
 
 OIDC_COOKIE = "autodl_oidc"
 

@@ -4,24 +4,19 @@ from __future__ import annotations
 
 import itertools
 import json
-from datetime import datetime
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 from fastapi import APIRouter, Depends, Query, Request, Response
-from fastapi.responses import HTMLResponse, RedirectResponse
-from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
+from fastapi.responses import RedirectResponse
 from markdown_it import MarkdownIt
-from markupsafe import Markup, escape
+from markupsafe import Markup
 
-from service import auth
 from service.accounts import quotas
 from service.accounts.limits import Limits
 from service.accounts.schemas import describe_quota
 from service.auth import authenticate
 from service.context import ContextDep
-from service.envelope import get_request_id
-from service.errors import Problem
 from service.models import Json, RunKind, Submission
 from service.submissions import (
     keeping,
@@ -37,6 +32,7 @@ from service.submissions.access import Found, ReaderDep
 from service.submissions.schemas import RerunRequest
 from service.web.curve import curve_svg
 from service.web.figures import describe_metrics
+from service.web.rendering import render
 from service.web.shared import PRIVATE
 
 LISTED = 50
@@ -44,19 +40,6 @@ LOG_TAIL_BYTES = 16 * 1024
 SHARE_SECONDS = 30 * 86400.0  # a link made on a page is good for so long
 METRICS = "metrics.json"
 ERRORS_DOCUMENT = Path(__file__).parent / "errors.md"  # a link to that of docs/
-#: a sign and a word for each state: never told by colour alone
-STATES = {
-    "uploading": ("↑", "Uploading"),
-    "validating": ("…", "Checking the data"),
-    "queued": ("…", "Waiting for a slot"),
-    "running": ("▶", "Learning"),
-    "scoring": ("▶", "Scoring"),
-    "succeeded": ("✓", "Done"),
-    "rejected": ("✗", "Data refused"),
-    "failed": ("✗", "Failed"),
-    "canceled": ("■", "Canceled"),
-    "expired": ("■", "Expired"),
-}
 #: what a file of the results is, where its name does not say it
 FILES = {
     "predictions.csv": "predictions by item and class",
@@ -78,88 +61,6 @@ FILES = {
 
 router = APIRouter(include_in_schema=False)
 AccountId = Annotated[str, Depends(authenticate)]
-templates = Environment(
-    loader=PackageLoader("service.web"),
-    autoescape=select_autoescape(default=True),
-    undefined=StrictUndefined,
-    trim_blocks=True,
-    lstrip_blocks=True,
-)
-
-
-def _format_time(value: datetime) -> str:
-    return f"{value:%Y-%m-%d %H:%M} UTC"
-
-
-def _format_bytes(value: float) -> str:
-    for unit in ("bytes", "kB", "MB"):
-        if value < 1000:
-            return f"{value:.3g} {unit}"
-        value /= 1000
-    return f"{value:.3g} GB"
-
-
-def _format_seconds(value: float) -> str:
-    return f"{value / 60:g} min" if value >= 60 and value % 30 == 0 else f"{value:.3g} s"
-
-
-def _format_duration(value: float) -> str:
-    """Coarse, for an estimate."""
-    return f"{max(0, round(value / 60))} min" if value < 5400 else f"{value / 3600:.1f} h"
-
-
-def _mark_code(text: str) -> Markup:
-    """What stands between backquotes as code; everything escaped."""
-    parts = text.split("`")
-    if len(parts) % 2 == 0:
-        return escape(text)
-    marked = [f"<code>{escape(p)}</code>" if i % 2 else escape(p) for i, p in enumerate(parts)]
-    return Markup("".join(marked))  # noqa: S704 each part is escaped
-
-
-templates.filters |= {
-    "code": _mark_code,
-    "time": _format_time,
-    "bytes": _format_bytes,
-    "seconds": _format_seconds,
-    "duration": _format_duration,
-}
-templates.globals |= {"states": STATES, "files_meaning": FILES}
-
-
-def render(request: Request, name: str, status: int = 200, **values: Any) -> HTMLResponse:
-    """A template as an answer; nothing a user gave is left unescaped by it."""
-    page = templates.get_template(name).render(
-        path=request.url.path, form_token=auth.form_token(request), **values
-    )
-    return HTMLResponse(page, status, {"Cache-Control": "private, no-store"})
-
-
-def render_problem(request: Request, problem: Problem) -> Response:
-    """A failure as a page; for a missing session that is the login."""
-    if problem.code == "authentication-required":
-        following = request.url.path if request.method == "GET" else "/"
-        return render_login(request, problem.status, following=following)
-    page = render(
-        request,
-        "problem.html",
-        problem.status,
-        problem=problem,
-        hint=problem.extra.get("hint"),
-        request_id=get_request_id(request),
-    )
-    page.headers.update(problem.headers)
-    return page
-
-
-def render_login(
-    request: Request, status: int = 200, *, error: str | None = None, following: str = "/"
-) -> HTMLResponse:
-    """The page to sign in; ``following`` is where one goes from there."""
-    settings = request.app.state.context.settings
-    return render(
-        request, "login.html", status, error=error, following=following, settings=settings
-    )
 
 
 @router.get("/")
@@ -222,6 +123,7 @@ def show_submission(
         files=_list_downloads(context, submission),
         class_counts=_count_classes(submission.report),
         figures=_read_figures(context, submission),
+        files_meaning=FILES,
     )
     if reader.account_id is None:
         page.headers.update(PRIVATE)
