@@ -32,7 +32,7 @@ from service.submissions import endpoints, queue_endpoints, share_endpoints
 from service.submissions.schemas import ProblemView
 from service.uploads import endpoints as uploads
 from service.uploads.signing import PartSigner
-from service.web import accounts, pages, rendering, shared
+from service.web import accounts, pages, rendering, shared, submission
 
 TOKEN_FILE = "token"  # noqa: S105 a file's name
 THREADS = 128  # an upload holds one as long as it lasts
@@ -86,6 +86,7 @@ def create_app(settings: Settings, executor: Executor) -> FastAPI:
     app.include_router(webhook_endpoints.router)
     app.include_router(accounts.router)
     app.include_router(pages.router)
+    app.include_router(submission.router)
     app.include_router(shared.router)
     app.add_api_route("/healthz", report_alive, tags=["health"])
     app.add_api_route("/readyz", report_ready, tags=["health"], responses={"503": errors.PROBLEM})
