@@ -21,9 +21,12 @@ from service.models import Token
 from service.notifications import outbox
 from service.notifications import service as notifications
 from service.submissions.form import read_parts
+from service.web.language import N_, gettext
 from service.web.rendering import render, render_login
 
 OIDC_COOKIE = "autodl_oidc"
+#: what a token may do
+SCOPES = {"read": N_("read"), "submit": N_("submit"), "admin": N_("manage the account")}
 
 router = APIRouter(include_in_schema=False)
 Signed = Annotated[Caller, Depends(identify)]
@@ -90,7 +93,7 @@ def login(request: Request, context: ContextDep) -> Response:
         with context.database.read() as session:
             token = tokens.find_token(session, secret)
         if token is None:
-            error = "This is not a token of this service."
+            error = gettext("This is not a token of this service.")
             return render_login(request, 401, error=error, following=following)
         return go_on(request, context, token.account_id, following, token.id)
     identifier = form.get("identifier", "")
@@ -173,8 +176,8 @@ def sign_up(request: Request, context: ContextDep) -> Response:
             request, context, error, invitation=invitation, identifier=identifier
         )
     if account_id is None:
-        text = "A mail is on its way to the address. Open the link in it to go on."
-        response: Response = tell(request, "Look at your mail", text)
+        text = gettext("A mail is on its way to the address. Open the link in it to go on.")
+        response: Response = tell(request, gettext("Look at your mail"), text)
     else:
         response = go_on(request, context, account_id, "/")
     response.headers.update(fields)
@@ -248,8 +251,8 @@ def reset(request: Request, context: ContextDep) -> Response:
         return render(request, "reset.html", describe(error).status, code=code, error=text)
     return tell(
         request,
-        "Look at your mail",
-        "If the address has an account, a mail with a link is on its way to it.",
+        gettext("Look at your mail"),
+        gettext("If the address has an account, a mail with a link is on its way to it."),
     )
 
 
@@ -282,6 +285,7 @@ def render_account(
         account=account,
         quota=describe_quota(limits, used),
         tokens=[describe_token(token) for token in own_tokens],
+        scope_words=SCOPES,
         webhooks=webhooks,
         deliveries=deliveries,
         error=f"{error.message} {error.hint}" if error else None,

@@ -13,28 +13,47 @@ from markupsafe import Markup, escape
 from service import auth
 from service.envelope import get_request_id
 from service.errors import Problem
+from service.web.language import N_, find_plural, find_text
 
 #: a sign and a word for each state: never told by colour alone
 STATES = {
-    "uploading": ("↑", "Uploading"),
-    "validating": ("…", "Checking the data"),
-    "queued": ("…", "Waiting for a slot"),
-    "running": ("▶", "Learning"),
-    "scoring": ("▶", "Scoring"),
-    "succeeded": ("✓", "Done"),
-    "rejected": ("✗", "Data refused"),
-    "failed": ("✗", "Failed"),
-    "canceled": ("■", "Canceled"),
-    "expired": ("■", "Expired"),
+    "uploading": ("↑", N_("Uploading")),
+    "validating": ("…", N_("Checking the data")),
+    "queued": ("…", N_("Waiting for a slot")),
+    "running": ("▶", N_("Learning")),
+    "scoring": ("▶", N_("Scoring")),
+    "succeeded": ("✓", N_("Done")),
+    "rejected": ("✗", N_("Data refused")),
+    "failed": ("✗", N_("Failed")),
+    "canceled": ("■", N_("Canceled")),
+    "expired": ("■", N_("Expired")),
 }
 
 templates = Environment(
     loader=PackageLoader("service.web"),
+    extensions=["jinja2.ext.i18n"],
     autoescape=select_autoescape(default=True),
     undefined=StrictUndefined,
     trim_blocks=True,
     lstrip_blocks=True,
 )
+
+
+templates.policies["ext.i18n.trimmed"] = True
+templates.install_gettext_callables(  # type: ignore[attr-defined]  # the extension's
+    find_text, find_plural, newstyle=True
+)
+
+
+def _format_number(value: float | None, digits: int | None = None) -> str:
+    """With so many digits after the point, else as many as it has; a dash where there is none."""
+    if value is None:
+        return "–"
+    return f"{value:.4g}" if digits is None else f"{value:.{digits}f}"
+
+
+def _format_percent(value: float | None) -> str:
+    return "–" if value is None else f"{value:.0%}"
 
 
 def _format_time(value: datetime) -> str:
@@ -68,7 +87,10 @@ def _mark_code(text: str) -> Markup:
 
 
 templates.filters |= {
+    "translated": find_text,
     "code": _mark_code,
+    "number": _format_number,
+    "percent": _format_percent,
     "time": _format_time,
     "bytes": _format_bytes,
     "seconds": _format_seconds,

@@ -17,6 +17,7 @@ from service.submissions.access import Found, ReaderDep
 from service.submissions.schemas import RerunRequest
 from service.web.curve import curve_svg
 from service.web.figures import describe_metrics
+from service.web.language import N_
 from service.web.rendering import render
 from service.web.shared import PRIVATE
 
@@ -25,21 +26,23 @@ SHARE_SECONDS = 30 * 86400.0  # a link made on a page is good for so long
 METRICS = "metrics.json"
 #: what a file of the results is, where its name does not say it
 FILES = {
-    "predictions.csv": "predictions by item and class",
-    "predictions.parquet": "the same, for programs",
-    "predictions.json": "the same",
-    "labelled/dataset.predict": "predictions for the unlabelled part, in the challenge's format",
-    "metrics.json": "classes, confusion, calibration, intervals, the surest mistakes",
-    "curve.svg": "the learning curve as a picture",
-    "curve.png": "the same, as the challenge drew it",
-    "curve.json": "the learning curve as data",
-    "model.zip": "the trained model",
-    "results.zip": "every prediction and score, in the challenge's layout",
-    "scores.txt": "the scores in the challenge's format",
-    "report.json": "what the check found",
-    "result.json": "the figures",
-    "manifest.json": "what the run was made of: digests, machine, versions",
-    "log.txt": "what the run wrote",
+    "predictions.csv": N_("predictions by item and class"),
+    "predictions.parquet": N_("the same, for programs"),
+    "predictions.json": N_("the same"),
+    "labelled/dataset.predict": N_(
+        "predictions for the unlabelled part, in the challenge's format"
+    ),
+    "metrics.json": N_("classes, confusion, calibration, intervals, the surest mistakes"),
+    "curve.svg": N_("the learning curve as a picture"),
+    "curve.png": N_("the same, as the challenge drew it"),
+    "curve.json": N_("the learning curve as data"),
+    "model.zip": N_("the trained model"),
+    "results.zip": N_("every prediction and score, in the challenge's layout"),
+    "scores.txt": N_("the scores in the challenge's format"),
+    "report.json": N_("what the check found"),
+    "result.json": N_("the figures"),
+    "manifest.json": N_("what the run was made of: digests, machine, versions"),
+    "log.txt": N_("what the run wrote"),
 }
 
 router = APIRouter(include_in_schema=False)
