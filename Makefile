@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 BUDGET ?= 60
 export PYTHONUTF8 := 1
 
-.PHONY: help demo serve test lint unit setup setup-dev peers lock proto clean
+.PHONY: help demo serve test lint unit setup setup-dev peers lock messages proto clean
 help:  ## list the commands
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 12
 
@@ -68,6 +68,12 @@ lock: | $(BIN)/uv  ## pin the newest packages that pyproject.toml allows
 	$(LOCK) --group dev -c requirements.lock -o requirements-dev.lock
 	$(COMPILE) --extra service --extra postgresql --extra s3 --extra kubernetes -c requirements.lock \
 		$(RUNS:%=--no-emit-package %) -o requirements-api.lock
+
+messages: $(VENV)/.dev  ## collect the texts of the pages into the catalogues of service/web/locales
+	@mkdir -p build
+	$(BIN)/pybabel -q extract -F pyproject.toml --no-location --ignore-dirs "build tests" -o build/messages.pot .
+	$(BIN)/pybabel -q update -i build/messages.pot -d service/web/locales --no-fuzzy-matching --ignore-obsolete \
+		--ignore-pot-creation-date
 
 proto: | $(BIN)/uv  ## generate the protocol buffer classes anew; protoc 31 makes what protobuf 6.31 and newer load
 	$(BIN)/uv run --quiet --no-project --isolated --with grpcio-tools==1.75.1 \

@@ -32,7 +32,7 @@ from service.submissions import endpoints, queue_endpoints, share_endpoints
 from service.submissions.schemas import ProblemView
 from service.uploads import endpoints as uploads
 from service.uploads.signing import PartSigner
-from service.web import accounts, pages, rendering, shared, submission
+from service.web import accounts, pages, rendering, shared, submission, switch
 
 TOKEN_FILE = "token"  # noqa: S105 a file's name
 THREADS = 128  # an upload holds one as long as it lasts
@@ -72,6 +72,7 @@ def create_app(settings: Settings, executor: Executor) -> FastAPI:
         redirect_slashes=False,
     )
     app.state.context = context
+    app.add_middleware(switch.LanguageOfRequest)
     app.add_middleware(Envelope)
     app.add_middleware(metrics.Measured)
     errors.install(app, rendering.render_problem)
@@ -85,6 +86,7 @@ def create_app(settings: Settings, executor: Executor) -> FastAPI:
     app.include_router(admin_endpoints.router)
     app.include_router(webhook_endpoints.router)
     app.include_router(accounts.router)
+    app.include_router(switch.router)
     app.include_router(pages.router)
     app.include_router(submission.router)
     app.include_router(shared.router)

@@ -21,8 +21,9 @@ from service.models import Token
 from service.notifications import outbox
 from service.notifications import service as notifications
 from service.submissions.form import read_parts
+from service.web.explanations import put_in_words
 from service.web.language import N_, gettext
-from service.web.rendering import render, render_login
+from service.web.rendering import keep_local, render, render_login
 
 OIDC_COOKIE = "autodl_oidc"
 #: what a token may do
@@ -47,14 +48,12 @@ def go_on(
     request: Request, context: Context, account_id: str, following: str, token_id: str | None = None
 ) -> Response:
     """Sign the browser in, and lead it on."""
-    if not following.startswith("/") or following.startswith(("//", "/\\")):
-        following = "/"  # never to another site
     with context.database.write() as session:
         if before := auth.read_cookie(request):
             tokens.end_session(session, before)  # a session is never taken over by another account
         seconds = context.settings.session_seconds
         cookie = tokens.create_session(session, account_id, seconds, token_id)
-    response = RedirectResponse(following, 303)
+    response = RedirectResponse(keep_local(following), 303)
     auth.set_cookie(request, response, cookie, seconds)
     return response
 
@@ -102,9 +101,7 @@ def login(request: Request, context: ContextDep) -> Response:
         account_id = service.sign_in(context.database, identifier, form.get("password", ""))
     except UsageError as error:
         problem = describe(error)
-        page = render_login(
-            request, problem.status, error=f"{error.message} {error.hint}", following=following
-        )
+        page = render_login(request, problem.status, error=put_in_words(error), following=following)
         page.headers.update(problem.headers)
         return page
     response = go_on(request, context, account_id, following)
@@ -197,7 +194,7 @@ def _render_sign_up(
         request,
         "sign_up.html",
         problem.status if problem else 200,
-        error=f"{error.message} {error.hint}" if error else None,
+        error=put_in_words(error) if error else None,
         settings=context.settings,
         invitation=invitation,
         identifier=identifier,
@@ -223,7 +220,7 @@ def verify(request: Request, context: ContextDep) -> Response:
         account_id = service.verify_email(context.database, code, form.get("password", ""))
     except UsageError as error:
         return render(
-            request, "verify.html", describe(error).status, code=code, error=error.message
+            request, "verify.html", describe(error).status, code=code, error=put_in_words(error)
         )
     return go_on(request, context, account_id, "/")
 
@@ -247,7 +244,7 @@ def reset(request: Request, context: ContextDep) -> Response:
             return go_on(request, context, account_id, "/")
         service.request_reset(context.database, identifier)
     except UsageError as error:
-        text = f"{error.message} {error.hint}"
+        text = put_in_words(error)
         return render(request, "reset.html", describe(error).status, code=code, error=text)
     return tell(
         request,
@@ -288,7 +285,7 @@ def render_account(
         scope_words=SCOPES,
         webhooks=webhooks,
         deliveries=deliveries,
-        error=f"{error.message} {error.hint}" if error else None,
+        error=put_in_words(error) if error else None,
         made=made,
     )
 

@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import itertools
-from pathlib import Path
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Query, Request, Response
 from fastapi.responses import RedirectResponse
-from markdown_it import MarkdownIt
-from markupsafe import Markup
 
 from service.accounts import quotas
 from service.accounts.limits import Limits
@@ -18,10 +14,10 @@ from service.auth import authenticate
 from service.context import ContextDep
 from service.models import RunKind
 from service.submissions import paging, queue, receive
+from service.web.explanations import render_explanations
 from service.web.rendering import render
 
 LISTED = 50
-ERRORS_DOCUMENT = Path(__file__).parent / "errors.md"  # a link to that of docs/
 
 router = APIRouter(include_in_schema=False)
 AccountId = Annotated[str, Depends(authenticate)]
@@ -64,10 +60,4 @@ def submit(request: Request, context: ContextDep, account_id: AccountId) -> Resp
 @router.get("/errors")
 def explain_errors(request: Request) -> Response:
     """What each code means; problems' ``type`` points here. Open to all."""
-    markdown = MarkdownIt("commonmark")
-    tokens = markdown.parse(ERRORS_DOCUMENT.read_text(encoding="utf-8"))
-    for heading, content in itertools.pairwise(tokens):
-        if heading.type == "heading_open":
-            heading.attrSet("id", content.content.strip("`"))
-    html = markdown.renderer.render(tokens, markdown.options, {})
-    return render(request, "errors.html", document=Markup(html))  # noqa: S704 our own document
+    return render(request, "errors.html", document=render_explanations())

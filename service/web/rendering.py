@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from typing import Any
+from urllib.parse import urlsplit
 
 from fastapi import Request, Response
 from fastapi.responses import HTMLResponse
@@ -13,8 +13,29 @@ from markupsafe import Markup, escape
 from service import auth
 from service.envelope import get_request_id
 from service.errors import Problem
-from service.web.language import N_, find_plural, find_text
+from service.web import formats
+from service.web.explanations import explain
+from service.web.language import LANGUAGES, N_, find_plural, find_text, get_language
 
+#: of a problem's page, by the status
+TITLES = {
+    400: N_("The request is not right"),
+    401: N_("Please sign in"),
+    403: N_("Not allowed"),
+    404: N_("Not found"),
+    405: N_("The request is not right"),
+    408: N_("It took too long"),
+    409: N_("Not possible now"),
+    410: N_("Gone"),
+    412: N_("It has changed meanwhile"),
+    413: N_("Too large"),
+    415: N_("Of another kind than expected"),
+    416: N_("There is no such part"),
+    422: N_("Something in it is not right"),
+    429: N_("Too much at once"),
+    500: N_("A fault of ours"),
+    503: N_("Not available just now"),
+}
 #: a sign and a word for each state: never told by colour alone
 STATES = {
     "uploading": ("↑", N_("Uploading")),
@@ -45,38 +66,6 @@ templates.install_gettext_callables(  # type: ignore[attr-defined]  # the extens
 )
 
 
-def _format_number(value: float | None, digits: int | None = None) -> str:
-    """With so many digits after the point, else as many as it has; a dash where there is none."""
-    if value is None:
-        return "–"
-    return f"{value:.4g}" if digits is None else f"{value:.{digits}f}"
-
-
-def _format_percent(value: float | None) -> str:
-    return "–" if value is None else f"{value:.0%}"
-
-
-def _format_time(value: datetime) -> str:
-    return f"{value:%Y-%m-%d %H:%M} UTC"
-
-
-def _format_bytes(value: float) -> str:
-    for unit in ("bytes", "kB", "MB"):
-        if value < 1000:
-            return f"{value:.3g} {unit}"
-        value /= 1000
-    return f"{value:.3g} GB"
-
-
-def _format_seconds(value: float) -> str:
-    return f"{value / 60:g} min" if value >= 60 and value % 30 == 0 else f"{value:.3g} s"
-
-
-def _format_duration(value: float) -> str:
-    """Coarse, for an estimate."""
-    return f"{max(0, round(value / 60))} min" if value < 5400 else f"{value / 3600:.1f} h"
-
-
 def _mark_code(text: str) -> Markup:
     """What stands between backquotes as code; everything escaped."""
     parts = text.split("`")
@@ -89,22 +78,42 @@ def _mark_code(text: str) -> Markup:
 templates.filters |= {
     "translated": find_text,
     "code": _mark_code,
-    "number": _format_number,
-    "percent": _format_percent,
-    "time": _format_time,
-    "bytes": _format_bytes,
-    "seconds": _format_seconds,
-    "duration": _format_duration,
+    "number": formats.format_number,
+    "percent": formats.format_percent,
+    "time": formats.format_time,
+    "bytes": formats.format_bytes,
+    "seconds": formats.format_seconds,
+    "duration": formats.format_duration,
 }
-templates.globals |= {"states": STATES}
+templates.globals |= {
+    "states": STATES,
+    "languages": LANGUAGES,
+    "get_language": get_language,
+    "explain": explain,
+}
 
 
 def render(request: Request, name: str, status: int = 200, **values: Any) -> HTMLResponse:
     """A template as an answer; nothing a user gave is left unescaped by it."""
     page = templates.get_template(name).render(
-        path=request.url.path, form_token=auth.form_token(request), **values
+        path=request.url.path,
+        here=find_here(request),
+        form_token=auth.form_token(request),
+        **values,
     )
     return HTMLResponse(page, status, {"Cache-Control": "private, no-store"})
+
+
+def find_here(request: Request) -> str:
+    """The page that a browser looks at: of an answer to a form, the one with the form."""
+    address = str(request.url) if request.method == "GET" else request.headers.get("referer", "/")
+    parts = urlsplit(address)
+    return parts.path + (f"?{parts.query}" if parts.query else "")
+
+
+def keep_local(place: str) -> str:
+    """A path of this site as it is; the start for what leads, or may lead, to another one."""
+    return place if place.startswith("/") and not place.startswith(("//", "/\\")) else "/"
 
 
 def render_problem(request: Request, problem: Problem) -> Response:
@@ -116,6 +125,7 @@ def render_problem(request: Request, problem: Problem) -> Response:
         request,
         "problem.html",
         problem.status,
+        title=TITLES.get(problem.status, TITLES[400]),
         problem=problem,
         hint=problem.extra.get("hint"),
         request_id=get_request_id(request),

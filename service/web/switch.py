@@ -1,0 +1,47 @@
+"""Which language a request is answered in, and the switch of it at the foot of each page."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter, Request, Response
+from fastapi.responses import RedirectResponse
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from autodl.errors import UsageError
+from service.auth import check_same_origin, read_cookie, set_cookie
+from service.web.accounts import read_form
+from service.web.language import LANGUAGES, choose_language, use_language
+from service.web.rendering import keep_local
+
+LANGUAGE_COOKIE = "autodl_language"
+COOKIE_SECONDS = 366 * 86400.0
+
+router = APIRouter(include_in_schema=False)
+
+
+class LanguageOfRequest:
+    """Middleware: what a request is answered in is known before anything answers it."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """ASGI."""
+        if scope["type"] == "http":
+            request = Request(scope)
+            accepted = request.headers.get("accept-language", "")
+            use_language(choose_language(read_cookie(request, LANGUAGE_COOKIE), accepted))
+        await self.app(scope, receive, send)
+
+
+@router.post("/language")
+def choose(request: Request) -> Response:
+    """Keep the choice, and lead back to where it was made."""
+    check_same_origin(request)
+    form = read_form(request)
+    if (language := form.get("language")) not in LANGUAGES:
+        raise UsageError(
+            "field-invalid", "The service does not speak this language.", hint="Choose another."
+        )
+    response = RedirectResponse(keep_local(form.get("following", "")), 303)
+    set_cookie(request, response, language, COOKIE_SECONDS, LANGUAGE_COOKIE)
+    return response
