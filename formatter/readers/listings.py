@@ -1,7 +1,8 @@
 """What a folder of files says of itself: which file has which labels, in the forms in use.
 
 - ``labels.csv``: columns ``FileName,Labels`` (one space between several labels), or the original
-  formatter's ``LabelConfidencePairs``; an optional ``subset`` column with train and test;
+  formatter's ``LabelConfidencePairs``; ``file,label`` and the like, one label in each cell, blanks
+  and all; an optional ``subset`` column with train and test;
 - ``_classes.csv`` of Roboflow: a file name, then a column of 0 and 1 per class;
 - COCO: a JSON file of ``images``, ``annotations`` and ``categories`` beside the files or in
   ``annotations/``; or several, one a split, which their names tell.
@@ -20,6 +21,9 @@ from formatter.csvs import find_column, read_csv_rows
 from formatter.source import Subset
 
 CLASSES_NAME = "_classes.csv"
+FILE_COLUMNS = ("filename", "file_name", "file", "path", "image", "audio", "video")
+LABEL_COLUMNS = ("label", "class", "category")  #: one label a cell
+SEVERAL = "labels"  #: the column whose cells hold several, blanks between them
 ANNOTATIONS = "annotations"
 
 
@@ -45,7 +49,9 @@ def find_listing(folder: Path) -> Path | None:
 
 
 def read_listing(path: Path, separator: str | None = None) -> Iterator[Listed]:
-    """Every file listed there; ``separator`` is what stands between its labels, blanks if None.
+    """Every file listed there; ``separator`` is what stands between its labels.
+
+    Without it, blanks do in a column of ``Labels``, and a column of one ``label`` is not split.
 
     Raises BundleError: ``labels-columns-missing``, ``labels-row-short``,
     ``coco-malformed``, and those of ``read_csv_rows``.
@@ -61,11 +67,12 @@ def read_listing(path: Path, separator: str | None = None) -> Iterator[Listed]:
 def _read_labels(path: Path, separator: str | None) -> Iterator[Listed]:
     lines = read_csv_rows(path)
     _, header = next(lines)
-    names = find_column(header, ("filename",))
-    labels = find_column(header, ("labels", "label"))
+    names = find_column(header, FILE_COLUMNS)
+    several = find_column(header, (SEVERAL,))
+    one = find_column(header, LABEL_COLUMNS) if several is None else None
     pairs = find_column(header, ("labelconfidencepairs",))
+    column = next((found for found in (several, one, pairs) if found is not None), None)
     subsets = find_column(header, ("subset",))
-    column = labels if labels is not None else pairs
     if names is None or column is None:
         raise BundleError(
             "labels-columns-missing",
@@ -78,9 +85,12 @@ def _read_labels(path: Path, separator: str | None) -> Iterator[Listed]:
     for line, cells in lines:
         if len(cells) < len(header):
             raise _short(path, line, cells, header)
-        words = split_labels(cells[column], separator if labels is not None else None)
-        if labels is None:
-            words = words[::2]  # label numbers and confidences in turn
+        if column == pairs:
+            words = cells[column].split()[::2]  # label numbers and confidences in turn
+        elif column == one and separator is None:
+            words = [word for word in (cells[column].strip(),) if word]
+        else:
+            words = split_labels(cells[column], separator)
         given = tuple(known.get(word, word) for word in words)
         subset = cells[subsets].strip().lower() if subsets is not None else ""
         kept: Subset | None = "train" if subset == "train" else "test" if subset == "test" else None

@@ -18,7 +18,7 @@ from autodl.records import Example
 from formatter.csvs import LINE
 from formatter.parallel import ahead
 from formatter.readers.files import sort_labels
-from formatter.readers.listings import split_labels
+from formatter.readers.listings import SEVERAL, split_labels
 from formatter.source import Index, Options, Shape, subset_code
 from formatter.tables import LABEL_NAMES, SUBSET, Table
 
@@ -43,6 +43,10 @@ class Dictionary:
         """Of every code."""
         return self._categories.to_series()
 
+    def decode(self, codes: Codes) -> pl.Series:
+        """The texts of codes, null for -1."""
+        return self.texts().gather(pl.Series(codes).replace(-1, None))
+
 
 class RowSource(ABC):
     """The rows and labels of a table; a kind of table adds what its other columns mean.
@@ -53,13 +57,12 @@ class RowSource(ABC):
     """
 
     kind: ClassVar[str]
-    splits_labels: ClassVar[bool] = False  #: whether a cell may hold several labels
 
     def __init__(self, table: Table, options: Options) -> None:
         self.options = options
         self.file = table.file
         self._labels = find_labels(table, options)
-        self._splits = self.splits_labels or options.separator is not None
+        self._splits = options.separator is not None or self._labels[0].casefold() == SEVERAL
         group = _find_group(table.header, options.group)
         self.columns = [c for c in table.header if c not in self._labels and c != group]
         if not self.columns:

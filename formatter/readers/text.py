@@ -55,7 +55,6 @@ class TextSource(RowSource):
     """The only column beside the labels, as text."""
 
     kind = "text"
-    splits_labels = True
 
     def begin(self, table: Table) -> None:
         """See ``RowSource``."""

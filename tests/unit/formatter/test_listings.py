@@ -100,3 +100,22 @@ def test_several_labels_may_be_separated_by_anything(tmp_path: Path) -> None:
     summary = convert(tmp_path / "o", None, Options(separator=";"))
     assert summary.labels == {"big cat": 4, "dog": 8}
     assert summary.multi_label
+
+
+@pytest.mark.parametrize("header", ["file,label", "filename,class", "Path,Category"])
+def test_a_cell_of_one_label_is_not_split(tmp_path: Path, header: str) -> None:
+    write_images(tmp_path / "o", NAMES)
+    rows = [f"{name},{('Food & Drink', 'Flags')[n % 2]}" for n, name in enumerate(NAMES)]
+    (tmp_path / "o/labels.csv").write_text("\n".join([header, *rows]))
+    summary = convert(tmp_path / "o", None)
+    assert summary.labels == {"Flags": 6, "Food & Drink": 6}
+    assert not summary.multi_label
+
+
+@pytest.mark.parametrize(("column", "labels"), [("label", 2), ("labels", 3)])
+def test_texts_have_several_labels_where_the_column_says_so(
+    tmp_path: Path, column: str, labels: int
+) -> None:
+    rows = [f"some words {n},{('World news', 'World sports')[n % 2]}" for n in range(16)]
+    (tmp_path / "t.csv").write_text("\n".join([f"text,{column}", *rows]))
+    assert len(convert(tmp_path / "t.csv", None).labels) == labels
