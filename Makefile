@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 BUDGET ?= 60
 export PYTHONUTF8 := 1
 
-.PHONY: help demo serve test lint unit setup setup-dev peers lock messages proto clean
+.PHONY: help demo serve test lint unit slurm setup setup-dev peers lock messages proto clean
 help:  ## list the commands
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 12
 
@@ -23,8 +23,15 @@ lint: $(VENV)/.dev
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
 
-unit: $(VENV)/.dev
+unit: $(VENV)/.dev slurm
 	$(BIN)/pytest
+
+# A real Slurm for its tests comes from Debian and Ubuntu only, and installing it needs root.
+slurm:
+	@command -v /usr/sbin/slurmctld >/dev/null && command -v /usr/sbin/slurmd >/dev/null && command -v sbatch >/dev/null \
+		|| { test "$$(id -u)" = 0 && command -v apt-get >/dev/null && echo "Installing Slurm for its tests ..." >&2 \
+			&& DEBIAN_FRONTEND=noninteractive apt-get install -qq --no-install-recommends slurmctld slurmd slurm-client >/dev/null; } \
+		|| echo "Slurm is not here, so its tests are skipped; on Debian and Ubuntu: sudo apt-get install slurmctld slurmd slurm-client" >&2
 
 setup: $(VENV)/.run  ## install what `demo` and `serve` need into .venv
 setup-dev: $(VENV)/.dev  ## and what `test` needs
@@ -59,19 +66,19 @@ build/peers/.run: requirements.lock pyproject.toml $(VENV)/.run
 
 COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header \
 	--no-annotate --no-emit-index-url pyproject.toml
-LOCK := $(COMPILE) --extra service --extra postgresql --extra s3 --extra kubernetes --extra solution \
+LOCK := $(COMPILE) --extra service --extra postgresql --extra s3 --extra kubernetes --extra tracing --extra solution \
 	--extra media --extra labels --extra weights --group weights
 # What the image of the API leaves out: the libraries of runs, whose programs are in the worker's image.
 RUNS := polars polars-runtime-32 matplotlib contourpy cycler fonttools kiwisolver pyparsing py3langid setuptools
 lock: | $(BIN)/uv  ## pin the newest packages that pyproject.toml allows
 	$(LOCK) -o requirements.lock
 	$(LOCK) --group dev -c requirements.lock -o requirements-dev.lock
-	$(COMPILE) --extra service --extra postgresql --extra s3 --extra kubernetes -c requirements.lock \
+	$(COMPILE) --extra service --extra postgresql --extra s3 --extra kubernetes --extra tracing -c requirements.lock \
 		$(RUNS:%=--no-emit-package %) -o requirements-api.lock
 
 messages: $(VENV)/.dev  ## collect the texts of the pages into the catalogues of service/web/locales
 	@mkdir -p build
-	$(BIN)/pybabel -q extract -F pyproject.toml --no-location --ignore-dirs "build tests" -o build/messages.pot .
+	$(BIN)/pybabel -q extract -F pyproject.toml --no-location --ignore-dirs ".* build tests" -o build/messages.pot .
 	$(BIN)/pybabel -q update -i build/messages.pot -d service/web/locales --no-fuzzy-matching --ignore-obsolete \
 		--ignore-pot-creation-date
 
