@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 BUDGET ?= 60
 export PYTHONUTF8 := 1
 
-.PHONY: help demo serve test lint unit slurm setup setup-dev peers lock messages proto clean
+.PHONY: help demo serve test lint unit slurm chromium setup setup-dev peers lock messages proto clean
 help:  ## list the commands
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 12
 
@@ -23,7 +23,7 @@ lint: $(VENV)/.dev
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
 
-unit: $(VENV)/.dev slurm
+unit: $(VENV)/.dev slurm chromium
 	$(BIN)/pytest
 
 # A real Slurm for its tests comes from Debian and Ubuntu only, and installing it needs root.
@@ -32,6 +32,13 @@ slurm:
 		|| { test "$$(id -u)" = 0 && command -v apt-get >/dev/null && echo "Installing Slurm for its tests ..." >&2 \
 			&& DEBIAN_FRONTEND=noninteractive apt-get install -qq --no-install-recommends slurmctld slurmd slurm-client >/dev/null; } \
 		|| echo "Slurm is not here, so its tests are skipped; on Debian and Ubuntu: sudo apt-get install slurmctld slurmd slurm-client" >&2
+
+# The same of the browser in which the pages are tested.
+chromium:
+	@command -v chromium >/dev/null || command -v chromium-browser >/dev/null || command -v google-chrome >/dev/null \
+		|| { test "$$(id -u)" = 0 && command -v apt-get >/dev/null && echo "Installing Chromium for the tests of the pages ..." >&2 \
+			&& DEBIAN_FRONTEND=noninteractive apt-get install -qq --no-install-recommends chromium >/dev/null; } \
+		|| echo "Chromium is not here, so the tests of the pages in a browser are skipped; on Debian and Ubuntu: sudo apt-get install chromium" >&2
 
 setup: $(VENV)/.run  ## install what `demo` and `serve` need into .venv
 setup-dev: $(VENV)/.dev  ## and what `test` needs
