@@ -26,7 +26,7 @@ def write_results(
     prediction: Callable[[int], Path],
     unlabelled: Path | None,
 ) -> tuple[Metrics, list[str]]:
-    """Write ``predictions.*`` and ``metrics.json`` into ``folder``.
+    """Write ``predictions.*``, ``answers.csv`` and ``metrics.json`` into ``folder``.
 
     ``curve`` has a point at least; ``prediction`` gives the ``.predict`` file of an index,
     ``unlabelled`` is that of the unlabelled part. Returns the metrics and what a user must know.
@@ -42,6 +42,7 @@ def write_results(
         except SolutionError as error:
             notes.append(f"The predictions for the unlabelled part cannot be read: {error.message}")
     tables.write(read, folder)
+    tables.write_answers(read, labels, folder)
     test = read.parts[0]
     metrics = measure(
         labels,

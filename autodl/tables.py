@@ -1,5 +1,7 @@
 """Predictions as tables that people open: items by name, classes by name, as CSV, Parquet, JSON.
 
+``answers.csv`` has the answers alone, beside the labels: small at any number of classes.
+
 One row per predicted item. Columns: the ``subset``, the ``row`` in it (0-based), the ``item``'s
 name (its row where it has none), the class with the highest score as ``prediction``, that
 ``score``, and each class's score. A class whose name is taken gets its column's number added.
@@ -7,6 +9,7 @@ name (its row where it has none), the class with the highest score as ``predicti
 
 from __future__ import annotations
 
+import csv
 import json
 import math
 from collections.abc import Callable, Iterator
@@ -25,6 +28,8 @@ if TYPE_CHECKING:
     import polars
 
 FIXED = ("subset", "row", "item", "prediction", "score")
+ANSWERS_NAME = "answers.csv"
+ANSWERS = (*FIXED, "label", "right")
 
 
 @dataclass(frozen=True)
@@ -87,6 +92,31 @@ def write(predictions: Predictions, folder: Path) -> list[Path]:
         paths.append(folder / f"predictions.{suffix}")
         write_to(paths[-1])
     return paths
+
+
+def write_answers(predictions: Predictions, labels: Matrix, folder: Path) -> Path:
+    """Write ``answers.csv`` into ``folder``; ``labels`` (n, C) are those of the test set.
+
+    After the columns of the other tables: ``label`` (the classes that are true, empty where nothing
+    is known) and ``right`` (``yes`` if the prediction is one of them).
+    """
+    path = folder / ANSWERS_NAME
+    with path.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(ANSWERS)
+        for part in predictions.parts:
+            truth = labels >= 0.5 if part.subset == "test" else None
+            best = part.scores.argmax(axis=1)
+            for row, (item, column) in enumerate(zip(part.items, best.tolist(), strict=True)):
+                answer = predictions.classes[column]
+                written = [part.subset, row, item, answer, f"{part.scores[row, column]:.6g}"]
+                if truth is None:
+                    writer.writerow([*written, "", ""])
+                    continue
+                true = [predictions.classes[c] for c in np.flatnonzero(truth[row])]
+                right = "yes" if truth[row, column] else "no"
+                writer.writerow([*written, "; ".join(true), right])
+    return path
 
 
 def _frame(predictions: Predictions) -> polars.DataFrame:

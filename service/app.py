@@ -13,17 +13,19 @@ from fastapi.openapi.utils import get_openapi
 from fastapi.staticfiles import StaticFiles
 from sqlalchemy import text
 
-from service import errors, metrics
+from service import errors, metrics, tracing
 from service.accounts import admin_endpoints
 from service.accounts import endpoints as account_endpoints
 from service.accounts.oidc import Provider
 from service.accounts.rates import Rates
 from service.accounts.tokens import ensure_local_token
 from service.auth import Signer
+from service.body import Patience
 from service.context import Context, ContextDep
 from service.db import Database, migrate
 from service.envelope import Envelope
 from service.executors.base import Executor
+from service.leaderboard import endpoints as leaderboard_endpoints
 from service.notifications import endpoints as webhook_endpoints
 from service.runs import endpoints as runs
 from service.settings import Settings
@@ -32,7 +34,20 @@ from service.submissions import endpoints, queue_endpoints, share_endpoints
 from service.submissions.schemas import ProblemView
 from service.uploads import endpoints as uploads
 from service.uploads.signing import PartSigner
-from service.web import accounts, pages, rendering, shared, submission, switch
+from service.web import (
+    accounts,
+    admin,
+    leaderboard,
+    listing,
+    pages,
+    preview,
+    rendering,
+    report,
+    shared,
+    submission,
+    submitting,
+    switch,
+)
 
 TOKEN_FILE = "token"  # noqa: S105 a file's name
 THREADS = 128  # an upload holds one as long as it lasts
@@ -70,8 +85,10 @@ def create_app(settings: Settings, executor: Executor) -> FastAPI:
         redoc_url=None,
         openapi_url="/v1/openapi.json",
         redirect_slashes=False,
+        telemetry=tracing.REQUESTS,
     )
     app.state.context = context
+    app.add_middleware(Patience)
     app.add_middleware(switch.LanguageOfRequest)
     app.add_middleware(Envelope)
     app.add_middleware(metrics.Measured)
@@ -85,11 +102,13 @@ def create_app(settings: Settings, executor: Executor) -> FastAPI:
     app.include_router(account_endpoints.router)
     app.include_router(admin_endpoints.router)
     app.include_router(webhook_endpoints.router)
+    app.include_router(leaderboard_endpoints.router)
     app.include_router(accounts.router)
     app.include_router(switch.router)
     app.include_router(pages.router)
-    app.include_router(submission.router)
-    app.include_router(shared.router)
+    app.include_router(submitting.router)
+    for page in (submission, listing, preview, report, leaderboard, admin, shared):
+        app.include_router(page.router)
     app.add_api_route("/healthz", report_alive, tags=["health"])
     app.add_api_route("/readyz", report_ready, tags=["health"], responses={"503": errors.PROBLEM})
     app.mount("/static", StaticFiles(directory=Path(pages.__file__).parent / "static"))
@@ -97,9 +116,15 @@ def create_app(settings: Settings, executor: Executor) -> FastAPI:
     return app
 
 
-def prepare(context: Context) -> str:
-    """Bring the tables up to date and see to the local token, which is returned."""
+def prepare(context: Context) -> str | None:
+    """Bring the tables up to date, and see to the local token, which is returned.
+
+    There is none where others reach the service: who can read this process's files there, such as a
+    replica's, is no administrator for that.
+    """
     migrate(context.database)
+    if not context.settings.is_local:
+        return None
     return ensure_local_token(context.database, context.settings.data / TOKEN_FILE)
 
 

@@ -3,7 +3,7 @@
 The ledger has two entries a submission. At its acceptance it *holds* the most that the submission
 can cost: one submission and its budget. At its end it *settles*: what was not used comes back as a
 negative entry of the same day. A day's sum is what was used of it, days are UTC's. Stored bytes are
-no flow: they are counted where they lie, in the uploads.
+no flow: they are counted where they lie, in the uploads, and once where two uploads share them.
 
 Nothing is charged for what the user got nothing for: refused data, a fault of the platform, a
 submission that never began to learn.
@@ -11,6 +11,8 @@ submission that never began to learn.
 
 from __future__ import annotations
 
+import math
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from typing import TYPE_CHECKING
@@ -33,7 +35,10 @@ from service.models import (
 )
 
 if TYPE_CHECKING:
+    from fastapi import Response
     from sqlalchemy.orm import Session
+
+    from service.context import Context
 
 S = SubmissionState
 
@@ -60,9 +65,8 @@ def read_usage(session: Session, account_id: str, today: date | None = None) -> 
         func.coalesce(func.sum(LedgerEntry.compute_milliseconds), 0),
     ).where(LedgerEntry.account_id == account_id, LedgerEntry.day == (today or utc_now().date()))
     submissions, milliseconds = session.execute(of_today).one()
-    stored = select(func.coalesce(func.sum(Upload.size_bytes), 0)).where(
-        Upload.account_id == account_id
-    )
+    objects = select(Upload.key, Upload.size_bytes).where(Upload.account_id == account_id)
+    stored = select(func.coalesce(func.sum(objects.distinct().subquery().c.size_bytes), 0))
     return Usage(
         submissions=int(submissions),
         compute_seconds=int(milliseconds) / 1000,
@@ -80,6 +84,15 @@ def count_runs(session: Session) -> dict[str, int]:
         .group_by(Submission.account_id)
     )
     return {account_id: count for account_id, count in session.execute(query)}
+
+
+def read_caps(
+    session: Session, account_ids: Collection[str], operators: Limits
+) -> dict[str, int | None]:
+    """How many runs of each account may be at work at once; ``None`` is no limit."""
+    query = select(Account.id, Account.limits).where(Account.id.in_(account_ids))
+    own = {account_id: limits for account_id, limits in session.execute(query)}
+    return {i: operators.overridden(limits).parallel_runs for i, limits in own.items()}
 
 
 def check(
@@ -108,6 +121,7 @@ def check(
         raise _refuse(
             "submissions_per_day",
             f"You have used {used.submissions} of {limits.submissions_per_day} submissions today.",
+            headers=describe_rate(limits, used),
         )
     wanted_minutes = (used.compute_seconds + (budget_seconds or 0.0)) / 60
     minutes = limits.compute_minutes_per_day
@@ -116,10 +130,34 @@ def check(
             "compute_minutes_per_day",
             f"You have used {used.compute_seconds / 60:.1f} of {minutes:g} compute minutes today,"
             f" and this one may take {(budget_seconds or 0.0) / 60:.1f}.",
+            headers=describe_rate(limits, used),
         )
 
 
-def _refuse(quota: str, message: str, hint: str = "") -> LimitError:
+def tell_rate(answer: Response, context: Context, account_id: str) -> Response:
+    """The answer, with what ``describe_rate`` says of the account now."""
+    with context.database.read() as session:
+        limits = get_limits(session, account_id, Limits.of(context.settings))
+        answer.headers.update(describe_rate(limits, read_usage(session, account_id)))
+    return answer
+
+
+def describe_rate(limits: Limits, used: Usage) -> dict[str, str]:
+    """The day's submissions as RateLimit fields (draft-ietf-httpapi-ratelimit-headers-10)."""
+    quota = limits.submissions_per_day
+    if quota is None:
+        return {}
+    seconds = math.ceil((next_day() - utc_now()).total_seconds())
+    left = max(0, quota - used.submissions)
+    return {
+        "RateLimit-Policy": f'"submissions";q={quota};w=86400',
+        "RateLimit": f'"submissions";r={left};t={seconds}',
+    }
+
+
+def _refuse(
+    quota: str, message: str, hint: str = "", headers: dict[str, str] | None = None
+) -> LimitError:
     if hint:
         return LimitError("quota-exceeded", message, hint=hint, extra={"quota": quota})
     resets_at = next_day()
@@ -129,6 +167,7 @@ def _refuse(quota: str, message: str, hint: str = "") -> LimitError:
         hint=f"The next day begins at {resets_at:%Y-%m-%d %H:%M} UTC.",
         retry_after_seconds=(resets_at - utc_now()).total_seconds(),
         extra={"quota": quota, "resets_at": resets_at.isoformat()},
+        headers=headers,
     )
 
 
@@ -184,6 +223,14 @@ def settle(session: Session, submission: Submission) -> None:
     )
 
 
+def find_settlement(session: Session, submission_id: str) -> LedgerEntry | None:
+    """What was given back at the submission's end, and why; ``None`` before it."""
+    query = select(LedgerEntry).where(
+        LedgerEntry.submission_id == submission_id, LedgerEntry.kind == EntryKind.SETTLE
+    )
+    return session.scalar(query)
+
+
 def find_used_seconds(session: Session, submission: Submission) -> float:
     """How long the current run has worked at the solution; 0 for any that came before it."""
     run = session.get(Run, submission.current_run_id) if submission.current_run_id else None
@@ -197,7 +244,9 @@ def find_refund(submission: Submission, used_seconds: float) -> str | None:
     error = submission.error or {}
     if submission.state is S.REJECTED:
         return "the data were rejected"
-    if submission.state in (S.FAILED, S.EXPIRED) or error.get("family") == "platform":
+    if submission.state is S.EXPIRED:
+        return "it expired before it began"
+    if submission.state is S.FAILED or error.get("family") == "platform":
         return "the platform failed"
     if submission.state is S.CANCELED and used_seconds == 0:
         return "canceled before it began"

@@ -12,6 +12,7 @@ from service.models.base import Base as Base
 from service.models.base import Json as Json
 from service.models.base import new_id as new_id
 from service.models.base import utc_now as utc_now
+from service.models.leaderboard import Publication as Publication
 from service.models.ledger import EntryKind as EntryKind
 from service.models.ledger import LedgerEntry as LedgerEntry
 from service.models.notifications import DeliveryState as DeliveryState

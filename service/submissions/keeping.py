@@ -11,6 +11,7 @@ from autodl.errors import UsageError
 from service import idempotency
 from service.models import (
     CurvePoint,
+    Publication,
     Run,
     ShareLink,
     Submission,
@@ -63,7 +64,7 @@ def purge_rows(session: Session, submission: Submission) -> tuple[Upload | None,
     """
     run_ids = [run.id for run in repository.list_runs(session, submission.id)]
     session.execute(delete(CurvePoint).where(CurvePoint.run_id.in_(run_ids)))
-    for table in (Transition, Run, ShareLink):
+    for table in (Transition, Run, ShareLink, Publication):
         session.execute(delete(table).where(table.submission_id == submission.id))
     idempotency.forget(session, submission.id)
     session.add(

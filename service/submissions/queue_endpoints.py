@@ -7,12 +7,11 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Query
 from pydantic import BaseModel, Field
 
-from service.accounts import audit
 from service.auth import Caller, authenticate, authenticate_admin
 from service.context import ContextDep
 from service.errors import PROBLEMS
-from service.models import RunKind, Submission
-from service.submissions import results, service
+from service.models import RunKind
+from service.submissions import operations, results
 from service.submissions.queue import Candidate, Place, list_places
 from service.submissions.schemas import SubmissionView
 
@@ -114,10 +113,7 @@ def read_whole_queue(context: ContextDep, _: Admin) -> AdminQueueView:
 def cancel_any(context: ContextDep, caller: Admin, submission_id: str) -> SubmissionView:
     """Cancel anybody's submission; what was predicted until then is kept."""
     with context.database.write() as session:
-        submission = session.get(Submission, submission_id)
-        owner_id = submission.account_id if submission is not None else caller.account_id
-        submission = service.cancel_submission(session, owner_id, submission_id)
-        audit.record(session, caller.account_id, "submission.canceled", submission_id)
+        submission = operations.cancel(session, caller.account_id, submission_id)
     with context.database.read() as session:
         return results.describe(session, submission)
 

@@ -7,6 +7,7 @@ import hashlib
 import json
 import mimetypes
 from pathlib import Path
+from typing import BinaryIO
 
 from sqlalchemy.orm import Session
 from starlette.responses import FileResponse, RedirectResponse, Response
@@ -15,11 +16,11 @@ from starlette.types import Message, Receive, Scope, Send
 from autodl.errors import UsageError
 from service.body import format_digest
 from service.context import Context
-from service.models import CurvePoint, RunKind, Submission, SubmissionState
+from service.models import CurvePoint, Json, RunKind, Submission, SubmissionState
 from service.submissions import repository, service
 from service.submissions.schemas import SubmissionView, describe_submission
 
-LOG_NAME, MANIFEST_NAME = "log.txt", "manifest.json"
+MANIFEST_NAME = "manifest.json"
 MAX_LOG_BYTES = 4 * 1024 * 1024
 WAITING = {SubmissionState.VALIDATING: RunKind.CHECK, SubmissionState.QUEUED: RunKind.SOLVE}
 MEDIA_TYPES = {
@@ -57,16 +58,33 @@ def read_log(context: Context, submission: Submission) -> bytes:
     run_id = submission.current_run_id
     if run_id is None:
         return b""
-    key = f"{service.run_prefix(run_id)}/{LOG_NAME}"
+    key = f"{service.run_prefix(run_id)}/{service.LOG_NAME}"
     if context.storage.exists(key):
         return context.storage.read(key)[-MAX_LOG_BYTES:]
     return context.executor.logs(run_id, MAX_LOG_BYTES)
 
 
+def open_file(context: Context, submission: Submission, path: str) -> BinaryIO | None:
+    """One file of the current run's results as a stream, or ``None``."""
+    if submission.current_run_id is None:
+        return None
+    key = f"{service.run_prefix(submission.current_run_id)}/{path}"
+    return context.storage.open(key) if context.storage.exists(key) else None
+
+
 def find_file(context: Context, submission: Submission, path: str) -> bytes | None:
     """One small file of the current run's results, or ``None``."""
-    key = f"{service.run_prefix(submission.current_run_id or '')}/{path}"
-    return context.storage.read(key) if context.storage.exists(key) else None
+    stored = open_file(context, submission, path)
+    if stored is None:
+        return None
+    with stored:
+        return stored.read()
+
+
+def find_json(context: Context, submission: Submission, path: str) -> Json | None:
+    """One small file of JSON of the current run's results, or ``None``."""
+    content = find_file(context, submission, path)
+    return None if content is None else json.loads(content)
 
 
 def list_files(context: Context, submission: Submission) -> list[str]:

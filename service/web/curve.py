@@ -1,4 +1,4 @@
-"""The learning curve as SVG: NAUC over the challenge's logarithmic time, its area shaded.
+"""Learning curves as SVG: NAUC over the challenge's logarithmic time, one curve's area shaded.
 
 The text takes the page's colour (``currentColor``); a picture that stands alone brings its own two.
 """
@@ -7,14 +7,29 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
+from html import escape
 from typing import Protocol
+
+from service.web.language import gettext, ngettext
 
 WIDTH, HEIGHT = 640, 340
 LEFT, RIGHT, TOP, BOTTOM = 68, 12, 40, 40
 START_SECONDS = 60.0  # t0 of the challenge's time axis
 TICKS_SECONDS = (10, 60, 300, 600, 1200, 3600, 7200)
+LETTERS = "ABCDEF"
+LETTER_GAP = 16  # between the letters of curves that end beside each other
 TICK_GAP = 0.1  # of the axis: closer labels would touch on a phone
-ACCENT = "#3b7ddd"  # at least 3:1 on both of our backgrounds
+ACCENT = "#3b7ddd"  # this and the others: at least 3:1 on both of our backgrounds
+#: of several curves, each with its dashes and, in ``list_letters``, its letter
+STYLES = (
+    (ACCENT, ""),
+    ("#c2571a", "9 4"),
+    ("#2a8f5b", "2 3"),
+    ("#a24fc4", "12 4 2 4"),
+    ("#b07908", "5 2"),
+    ("#d1437a", "16 5"),
+)
 OWN_COLOURS = (
     "<style>:root{color:#1d2330;background:#fff}"
     "@media(prefers-color-scheme:dark){:root{color:#e6e9ef;background:#14181f}}</style>"
@@ -37,30 +52,90 @@ class Point(Protocol):
         """Area under the curve so far, the last score held to the end."""
 
 
-def curve_svg(points: Sequence[Point], budget_seconds: float, *, inline: bool = False) -> str:
+@dataclass(frozen=True)
+class Series:
+    """One of several curves in a picture."""
+
+    name: str
+    points: Sequence[Point]
+    budget_seconds: float
+
+    @property
+    def kept(self) -> list[tuple[float, float]]:
+        """(seconds, NAUC) of the points that arrived within the budget."""
+        return [
+            (p.seconds, p.nauc)
+            for p in self.points
+            if p.nauc is not None and 0 <= p.seconds <= self.budget_seconds
+        ]
+
+
+def curve_svg(
+    points: Sequence[Point],
+    budget_seconds: float,
+    *,
+    inline: bool = False,
+    beside: Sequence[Series] = (),
+) -> str:
     """Draw the step function through the points that arrived within the budget.
 
     The axis is ``x(t) = ln(1 + t / 60) / ln(1 + T / 60)``, the curve starts at (0, 0), each score
     holds until the next, and the last one to the end, dashed. ``inline`` leaves out the style
-    element, which the pages' content security policy forbids.
+    element, which the pages' content security policy forbids. ``beside`` are curves to compare
+    with, as lines; then each has a letter at its end, and this one is A.
     """
-    kept = [
-        (p.seconds, p.nauc)
-        for p in points
-        if p.nauc is not None and 0 <= p.seconds <= budget_seconds
-    ]
-    alc = next((p.alc for p in reversed(points) if p.alc is not None), None)
-    lowest = min((nauc for _, nauc in kept), default=0.0)
-    axes = _Axes(budget_seconds, min(0.0, math.floor(lowest * 4) / 4))
-    title = "Learning curve" if alc is None else f"Learning curve, ALC {alc:.4f}"
+    own = Series("", points, budget_seconds)
+    kept, alc = own.kept, _last_alc(points)
+    axes = _Axes.around([own, *beside])
+    title = gettext("Learning curve")
+    if alc is not None:
+        title = gettext("Learning curve, ALC %(alc)s", alc=f"{alc:.4f}")
+    shapes = f"{_grid(axes)}{_lines(axes, beside, 1)}{_steps(axes, kept)}{_legend(alc, len(kept))}"
+    words = _describe(kept, budget_seconds)
+    if beside:
+        shapes += _letters(axes, [own, *beside])
+        words = f"A: {words} {_describe_all(beside, 1)}"
+    return _picture(title, words, shapes, inline=inline)
+
+
+def curves_svg(series: Sequence[Series], title: str) -> str:
+    """Draw up to ``len(STYLES)`` curves in one picture, for a page; a letter stands at each end.
+
+    The axis is that of the longest budget; each curve ends, dashes and all, where its own does.
+    """
+    axes = _Axes.around(series)
+    axis = f'<text x="{LEFT}" y="22">NAUC</text>'
+    shapes = f"{_grid(axes)}{axis}{_lines(axes, series, 0)}{_letters(axes, series)}"
+    return _picture(title, _describe_all(series, 0), shapes, inline=True)
+
+
+def list_letters(series: Sequence[object]) -> list[str]:
+    """What tells several curves apart beside their colours: A, B, C."""
+    return [LETTERS[at] for at in range(len(series))]
+
+
+def key_svg(at: int) -> str:
+    """A short piece of the line of the curve with that number, for a legend."""
+    colour, dashes = STYLES[at]
+    return (
+        '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 36 12" width="36" height="12"'
+        f' aria-hidden="true"><path d="M1 6H35" stroke="{colour}" stroke-width="2.5"'
+        f' stroke-dasharray="{dashes}"/></svg>'
+    )
+
+
+def _picture(title: str, description: str, shapes: str, *, inline: bool) -> str:
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}" role="img"'
         ' aria-labelledby="curve-title curve-description" class="curve"'
         ' font-family="system-ui,sans-serif" font-size="14" fill="currentColor">'
-        f'{"" if inline else OWN_COLOURS}<title id="curve-title">{title}</title>'
-        f'<desc id="curve-description">{_describe(kept, budget_seconds)}</desc>'
-        f"{_grid(axes)}{_steps(axes, kept)}{_legend(alc, len(kept))}</svg>\n"
+        f'{"" if inline else OWN_COLOURS}<title id="curve-title">{escape(title)}</title>'
+        f'<desc id="curve-description">{escape(description)}</desc>{shapes}</svg>\n'
     )
+
+
+def _last_alc(points: Sequence[Point]) -> float | None:
+    return next((p.alc for p in reversed(points) if p.alc is not None), None)
 
 
 class _Axes:
@@ -69,6 +144,13 @@ class _Axes:
     def __init__(self, budget_seconds: float, bottom: float) -> None:
         self.budget_seconds = budget_seconds
         self.bottom = bottom
+
+    @classmethod
+    def around(cls, series: Sequence[Series]) -> _Axes:
+        """Wide and deep enough for all of them."""
+        lowest = min((nauc for one in series for _, nauc in one.kept), default=0.0)
+        budget_seconds = max(one.budget_seconds for one in series)
+        return cls(budget_seconds, min(0.0, math.floor(lowest * 4) / 4))
 
     def fraction(self, seconds: float) -> float:
         return math.log1p(seconds / START_SECONDS) / math.log1p(self.budget_seconds / START_SECONDS)
@@ -118,9 +200,9 @@ def _steps(axes: _Axes, points: list[tuple[float, float]]) -> str:
     if not points:
         return (
             f'<text x="{(LEFT + WIDTH - RIGHT) / 2}" y="{HEIGHT / 2 - 9}" text-anchor="middle"'
-            ' opacity=".8">No prediction has been scored yet.</text>'
+            f' opacity=".8">{escape(gettext("No prediction has been scored yet."))}</text>'
         )
-    line = f"M{axes.x(0)} {axes.y(0)}" + "".join(f"H{axes.x(t)}V{axes.y(s)}" for t, s in points)
+    line = _path(axes, points)
     last = axes.y(points[-1][1])
     end = axes.x(axes.budget_seconds)
     dots = "".join(f'<circle cx="{axes.x(t)}" cy="{axes.y(s)}" r="3.5"/>' for t, s in points)
@@ -133,24 +215,65 @@ def _steps(axes: _Axes, points: list[tuple[float, float]]) -> str:
     )
 
 
+def _path(axes: _Axes, points: list[tuple[float, float]]) -> str:
+    return f"M{axes.x(0)} {axes.y(0)}" + "".join(f"H{axes.x(t)}V{axes.y(s)}" for t, s in points)
+
+
+def _lines(axes: _Axes, series: Sequence[Series], first: int) -> str:
+    """Curves without their areas, in the styles from ``first`` on."""
+    return "".join(
+        f'<path d="{_path(axes, one.kept)}H{axes.x(one.budget_seconds)}" stroke="{colour}"'
+        f' stroke-width="2.2" stroke-dasharray="{dashes}" fill="none"/>'
+        for one, (colour, dashes) in zip(series, STYLES[first:], strict=False)
+    )
+
+
+def _describe_all(series: Sequence[Series], first: int) -> str:
+    return " ".join(
+        f"{letter}, {one.name}: {_describe(one.kept, one.budget_seconds)}"
+        for letter, one in zip(LETTERS[first:], series, strict=False)
+    )
+
+
+def _letters(axes: _Axes, series: Sequence[Series]) -> str:
+    """At the end of each curve its letter; those that would overlap are moved apart."""
+    ends = [(axes.y(one.kept[-1][1] if one.kept else 0.0), at) for at, one in enumerate(series)]
+    shapes, above = "", float(TOP - LETTER_GAP)
+    for y, at in sorted(ends):
+        above = max(y + 5, above + LETTER_GAP)
+        x = axes.x(series[at].budget_seconds) + 2
+        shapes += (
+            f'<text x="{x}" y="{above}" font-weight="700" fill="{STYLES[at][0]}">'
+            f"{LETTERS[at]}</text>"
+        )
+    return shapes
+
+
 def _legend(alc: float | None, count: int) -> str:
     axis = f'<text x="{LEFT}" y="22">NAUC</text>'
     if alc is None:
         return axis
-    noun = "prediction" if count == 1 else "predictions"
+    predictions = escape(ngettext("%(num)s prediction", "%(num)s predictions", count))
     return (
         f'{axis}<text x="{WIDTH - RIGHT}" y="22" text-anchor="end" font-weight="600">ALC {alc:.4f}'
-        f'<tspan font-weight="400" opacity=".8"> · {count} {noun}</tspan></text>'
+        f'<tspan font-weight="400" opacity=".8"> · {predictions}</tspan></text>'
     )
 
 
 def _describe(points: list[tuple[float, float]], budget_seconds: float) -> str:
+    budget = _duration(budget_seconds)
     if not points:
-        return f"No score yet of a budget of {_duration(budget_seconds)}."
+        return gettext("No score yet of a budget of %(budget)s.", budget=budget)
     (first_time, first), (last_time, last) = points[0], points[-1]
-    return (
-        f"NAUC over time on a logarithmic axis up to {_duration(budget_seconds)}: {first:.3f} after"
-        f" {first_time:.1f} s, {last:.3f} after {last_time:.1f} s, {len(points)} scores in all."
+    return gettext(
+        "NAUC over time on a logarithmic axis up to %(budget)s: %(first)s after %(first_time)s s,"
+        " %(last)s after %(last_time)s s, %(count)s scores in all.",
+        budget=budget,
+        first=f"{first:.3f}",
+        first_time=f"{first_time:.1f}",
+        last=f"{last:.3f}",
+        last_time=f"{last_time:.1f}",
+        count=len(points),
     )
 
 

@@ -2,31 +2,54 @@
 
 from __future__ import annotations
 
-import json
-from typing import Annotated
+from collections.abc import Sequence
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Request, Response
 from fastapi.responses import RedirectResponse
 from markupsafe import Markup
 
+from service.accounts import quotas
 from service.auth import authenticate
 from service.context import Context, ContextDep
+from service.leaderboard import service as leaderboard
 from service.models import Json, Submission
-from service.submissions import keeping, receive, repository, results, service, sharing
+from service.submissions import (
+    baselines,
+    keeping,
+    receive,
+    repository,
+    results,
+    service,
+    sharing,
+)
 from service.submissions.access import Found, ReaderDep
 from service.submissions.schemas import RerunRequest
-from service.web.curve import curve_svg
+from service.web.accounts import read_form
+from service.web.curve import LETTERS, STYLES, Series, curve_svg, key_svg
 from service.web.figures import describe_metrics
 from service.web.language import N_
+from service.web.listing import METRICS, Compared
+from service.web.preview import find_first
 from service.web.rendering import render
+from service.web.resources import describe_resources
 from service.web.shared import PRIVATE
 
 LOG_TAIL_BYTES = 16 * 1024
 SHARE_SECONDS = 30 * 86400.0  # a link made on a page is good for so long
-METRICS = "metrics.json"
+RESOURCES, FAILURE = "resources.json", "failure.json"
+#: what the baselines are, in a sentence
+BASELINES = {
+    "linear": N_("a linear model"),
+    "constant": N_("guessing"),
+    "resnet50v2": N_("a ResNet50V2 that starts from nothing"),
+    "pretrained": N_("a linear model on a pretrained network"),
+    "finetune": N_("a fine-tuned MobileNetV2"),
+}
 #: what a file of the results is, where its name does not say it
 FILES = {
     "predictions.csv": N_("predictions by item and class"),
+    "answers.csv": N_("the same, beside the labels and without the other classes' scores"),
     "predictions.parquet": N_("the same, for programs"),
     "predictions.json": N_("the same"),
     "labelled/dataset.predict": N_(
@@ -42,6 +65,8 @@ FILES = {
     "report.json": N_("what the check found"),
     "result.json": N_("the figures"),
     "manifest.json": N_("what the run was made of: digests, machine, versions"),
+    "resources.json": N_("memory, processor and disk over time"),
+    "failure.json": N_("why it failed, and how its programs ended"),
     "log.txt": N_("what the run wrote"),
 }
 
@@ -54,38 +79,77 @@ def show_submission(
     request: Request, submission: Found, reader: ReaderDep, context: ContextDep
 ) -> Response:
     """Everything that is known of one submission; whoever has a link to it may only read."""
+    is_owner = reader.account_id is not None
     with context.database.read() as session:
-        points = results.list_points(session, submission)
         position = results.find_queue_position(session, submission)
-        steps = repository.list_transitions(session, submission.id)
-        shares = sharing.list_links(session, submission.id) if reader.account_id else []
-    log = results.read_log(context, submission)[-LOG_TAIL_BYTES:].decode(errors="replace")
+        shares = sharing.list_links(session, submission.id) if is_owner else []
     page = render(
         request,
         "submission.html",
-        submission=submission,
-        is_owner=reader.account_id is not None,
+        **describe(context, submission, is_owner=is_owner),
         shares=shares,
-        is_over=submission.state in service.ENDED,
         queue_position=position,
-        points=points,
-        curve=Markup(curve_svg(points, submission.budget_seconds, inline=True)),  # noqa: S704 numbers only
-        steps=steps,
-        log=log,
         files=_list_downloads(context, submission),
-        class_counts=_count_classes(submission.report),
-        figures=_read_figures(context, submission),
         files_meaning=FILES,
     )
-    if reader.account_id is None:
+    if not is_owner:
         page.headers.update(PRIVATE)
     return page
 
 
-def _read_figures(context: Context, submission: Submission) -> Json | None:
-    """What the results' figures say, where the run has left them."""
-    content = results.find_file(context, submission, METRICS) if submission.result else None
-    return None if content is None else describe_metrics(json.loads(content))
+def describe(context: Context, submission: Submission, *, is_owner: bool) -> dict[str, Any]:
+    """What a page or a report of it is made of. The baselines are submissions of their own, so
+    only the owner sees them.
+    """
+    with context.database.read() as session:
+        points = results.list_points(session, submission)
+        steps = repository.list_transitions(session, submission.id)
+        runs = repository.list_runs(session, submission.id)
+        settlement = quotas.find_settlement(session, submission.id)
+        publication = leaderboard.find_publication(session, submission.id) if is_owner else None
+        same = baselines.list_same(session, submission) if is_owner else []
+        beside = [
+            Series(other.solution, results.list_points(session, other), other.budget_seconds)
+            for other in same[: len(STYLES) - 1]
+        ]
+    metrics = results.find_json(context, submission, METRICS) if submission.result else None
+    curve = curve_svg(points, submission.budget_seconds, inline=True, beside=beside)
+    answers, items = find_first(context, submission) if submission.result else ([], 0)
+    log = results.read_log(context, submission)[-LOG_TAIL_BYTES:].decode(errors="replace")
+    return {
+        "submission": submission,
+        "is_owner": is_owner,
+        "is_over": submission.state in service.ENDED,
+        "points": points,
+        "curve": Markup(curve),  # noqa: S704 names are escaped
+        "baselines": [
+            Compared(LETTERS[at], Markup(key_svg(at)), other)  # noqa: S704 ours
+            for at, other in enumerate(same[: len(beside)], 1)
+        ],
+        "baseline_names": BASELINES,
+        "comparisons": baselines.compare(submission, metrics, same),
+        "missing": _list_missing(submission, same) if is_owner else [],
+        "publication": publication,
+        "steps": steps,
+        "runs": runs,
+        "settlement": settlement,
+        "answers": answers,
+        "items": items,
+        "log": log,
+        "failure": results.find_json(context, submission, FAILURE),
+        "class_counts": _count_classes(submission.report),
+        "metrics": metrics,
+        **({} if metrics is None else describe_metrics(metrics)),
+        "resources": describe_resources(results.find_file(context, submission, RESOURCES)),
+    }
+
+
+def _list_missing(submission: Submission, same: Sequence[Submission]) -> list[str]:
+    """The baselines that could be run beside it."""
+    if submission.result is None or submission.solution in baselines.BASELINES:
+        return []
+    known = {other.solution for other in same}
+    return [name for name in baselines.BASELINES if name not in known]
 
 
 def _list_downloads(context: Context, submission: Submission) -> list[str]:
@@ -118,6 +182,18 @@ def rerun(submission_id: str, context: ContextDep, account_id: AccountId) -> Res
     """The same data once more; leads to the new submission."""
     answer = receive.rerun_submission(context, account_id, None, submission_id, RerunRequest())
     return RedirectResponse(answer.headers["Location"].removeprefix("/v1"), 303)
+
+
+@router.post("/submissions/{submission_id}/baselines")
+def run_baselines(
+    request: Request, submission_id: str, context: ContextDep, account_id: AccountId
+) -> Response:
+    """Those that were ticked, on the same data for as long; each counts as a submission."""
+    wanted = [name for name in baselines.BASELINES if name in read_form(request)]
+    with context.database.read() as session:
+        name = repository.get_submission(session, account_id, submission_id).name
+    baselines.submit(context, account_id, submission_id, name, wanted)
+    return RedirectResponse(f"/submissions/{submission_id}", 303)
 
 
 @router.post("/submissions/{submission_id}/delete")

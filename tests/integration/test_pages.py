@@ -186,16 +186,17 @@ def test_a_rejection_shows_each_finding_with_place_and_hint(installation, browse
 
 
 def test_older_submissions_are_a_link_away(browser, monkeypatch) -> None:
-    monkeypatch.setattr("service.web.pages.LISTED", 2)
+    monkeypatch.setattr("service.web.listing.LISTED", 2)
     for number in range(3):
         submit(browser, name=f"flowers {number}")
-    page = browser.get("/", headers=HTML).text
+    page = browser.get("/submissions", headers=HTML).text
     assert "flowers 0" not in page
-    (link,) = re.findall(r'href="(/\?cursor=[^"#]+)', page)
+    (link,) = re.findall(r'href="(/submissions\?cursor=[^"]+)"', page)
     older = browser.get(link, headers=HTML).text
     assert "flowers 0" in older
     assert "flowers 1" not in older
     assert "Older submissions" not in older
+    assert older.count('href="/submissions"') > 1  # back to the newest
 
 
 def test_the_cancel_button_works(browser) -> None:

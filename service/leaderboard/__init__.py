@@ -1,0 +1,1 @@
+"""Results that their owners show to everybody of this installation, dataset by dataset."""
