@@ -76,6 +76,19 @@ def unpack_zip(source: Path, target: Path, limits: UnpackLimits | None = None) -
         raise _damaged(source, "an entry lies outside the file") from error
 
 
+def list_names(source: Path, limits: UnpackLimits | None = None) -> list[str]:
+    """The names in a zip's own directory, unpacked or not.
+
+    Raises BundleError: ``not-a-zip``, ``zip-damaged``, ``zip-too-many-entries``.
+    """
+    try:
+        _check_directory(source, limits or UnpackLimits())
+        with zipfile.ZipFile(source) as archive:
+            return archive.namelist()
+    except (*_BROKEN, NotImplementedError, OSError) as error:
+        raise _damaged(source, str(error)) from error
+
+
 def sha256_file(path: Path) -> str:
     """SHA-256 of a file, in hexadecimal."""
     with path.open("rb") as file:

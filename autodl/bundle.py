@@ -9,17 +9,21 @@ from __future__ import annotations
 
 import csv
 import os
+import re
 import shutil
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from autodl.archive import UnpackLimits, is_ignored, sha256_file, unpack_zip
+from autodl.archive import UnpackLimits, is_ignored, list_names, sha256_file, unpack_zip
 from autodl.errors import BundleError
 
 __all__ = [
     "Bundle",
     "UnpackLimits",
     "find_bundle",
+    "list_names",
+    "looks_like_bundle",
     "read_items",
     "sha256_file",
     "split_bundle",
@@ -27,6 +31,12 @@ __all__ = [
 ]
 
 ITEMS_NAME = "items.csv"
+# What only a bundle holds, of whatever layout, and be it broken.
+_OF_A_BUNDLE = re.compile(
+    r"(^|/)(metadata\.textproto|(train|test)\.(pkl|data)|[^/]+_train\.data)$"
+    r"|\.(tfrecords?|solution)$|(^|/)[^/]+\.data/"
+)
+_RECORDS = re.compile(r"\.tfrecords?$|^sample.*-(train|test)|^metadata\.textproto$")
 _LAYOUT = (
     "A bundle holds NAME.data/train, NAME.data/test and NAME.solution; `autodl format` makes one."
 )
@@ -60,7 +70,7 @@ def find_bundle(root: Path) -> Bundle:
     """Find the dataset in a folder.
 
     Raises BundleError: ``bundle-missing`` (nothing that looks like a dataset),
-    ``bundle-several-datasets``, ``subset-missing``, ``labels-several``.
+    ``bundle-several-datasets``, ``records-in-one-folder``, ``subset-missing``, ``labels-several``.
     """
     if not root.is_dir():
         raise BundleError(
@@ -86,6 +96,11 @@ def split_bundle(bundle: Bundle, public: Path, labels: Path) -> None:
         _link(source, public / place)
     if bundle.labels is not None:
         _link(bundle.labels, labels / f"{bundle.name}.solution")
+
+
+def looks_like_bundle(names: Iterable[str]) -> bool:
+    """Whether files with these names are meant to be a bundle, and no raw data."""
+    return any(_OF_A_BUNDLE.search(name) for name in names)
 
 
 def read_items(subset: Path) -> list[str] | None:
@@ -137,7 +152,24 @@ def _find_in(root: Path, entries: list[Path]) -> Bundle | None:
         labels = _find_labels(root, entries)
         name = labels.stem if labels is not None else root.name
         return _tfrecord(name, root, root, labels)
-    return _find_automl(root, entries)
+    automl = _find_automl(root, entries)
+    if automl is None:
+        _require_no_records(root)
+    return automl
+
+
+def _require_no_records(folder: Path) -> None:
+    """Raise BundleError where records of both subsets lie side by side (formats 1.10, Q4)."""
+    records = [path.name for path in _entries(folder) if _RECORDS.search(path.name)]
+    if records:
+        raise BundleError(
+            "records-in-one-folder",
+            f"The records lie in one folder: {', '.join(records[:5])}.",
+            hint="Move them to NAME.data/train/sample-NAME-train.tfrecord and to"
+            " NAME.data/test/sample-NAME-test.tfrecord, each beside a metadata.textproto; the test"
+            " labels go to NAME.solution.",
+            file=str(folder),
+        )
 
 
 def _find_in_data(root: Path, data: Path, entries: list[Path]) -> Bundle | None:
@@ -150,6 +182,8 @@ def _find_in_data(root: Path, data: Path, entries: list[Path]) -> Bundle | None:
 
 
 def _tfrecord(name: str, root: Path, data: Path, labels: Path | None) -> Bundle:
+    if not any((data / subset).exists() for subset in ("train", "test")):
+        _require_no_records(data)
     unlabelled = next((p for p in (data / "unlabelled", root / "unlabelled") if p.is_dir()), None)
     return Bundle(
         name,

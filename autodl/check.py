@@ -73,7 +73,7 @@ def check(root: Path, jobs: int | None = None, with_label_issues: bool | None = 
             summary["languages"] = find_languages(subsets["train"], np.flatnonzero(readable))
         issues = find_label_issues(subsets["train"], readable, with_label_issues, jobs)
         findings.extend(issues.findings(summary["label_names"], files["train"]))
-        summary["label_issues"] = {"state": issues.state, "count": len(issues.records)}
+        summary["label_issues"] = {"state": issues.state, "count": len(issues.issues)}
     return Report(findings.sorted(), summary)
 
 

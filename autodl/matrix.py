@@ -6,8 +6,9 @@ ones). The validation part is appended to the training part, as the official for
 
 from __future__ import annotations
 
-import warnings
+from array import array
 from bisect import bisect_right
+from collections.abc import Sequence
 from itertools import accumulate
 from pathlib import Path
 
@@ -17,11 +18,13 @@ from numpy.typing import NDArray
 from autodl.errors import BundleError
 from autodl.examples import Example, SparseValues
 from autodl.metadata import DataSpecification, Format, MatrixSpec
+from autodl.pieces import LineFile
 from autodl.predictions import read_labels
 from autodl.source import Source
 from autodl.speech import labelled
 
 Row = NDArray[np.float32] | SparseValues
+MAX_DIGITS = 19  # of an index
 
 
 class MatrixSource(Source):
@@ -38,28 +41,32 @@ class MatrixSource(Source):
         if subset == "train" and valid.is_file() and valid.stat().st_size:
             self._files.append(valid)
         info = _read_info(self._beside("public.info"))
-        tables = [_read_table(file, info) for file in self._files]
-        self._ends = list(accumulate(len(table) for table in tables))
-        self._rows = [row for table in tables for row in table]
+        self._tables = [_Table(file, info) for file in self._files]
+        self._ends = list(accumulate(map(len, self._tables)))
         self._labels = None
         if subset == "train":
             self._labels = self._read_labels()
         self.spec = self._specification(info)
 
     def __len__(self) -> int:
-        return len(self._rows)
+        return self._ends[-1]
 
     def record(self, index: int) -> Example:
         """One row."""
-        row = self._rows[index]
+        table, local = self._locate(index)
+        row = self._tables[table][local]
         if isinstance(row, SparseValues):
             return labelled(Example(id=index, sparse=row), self._labels, index)
         return labelled(Example(id=index, dense=row.reshape(1, -1)), self._labels, index)
 
     def place(self, index: int) -> tuple[str, int]:
         """(file, row)."""
+        table, local = self._locate(index)
+        return str(self._files[table]), local
+
+    def _locate(self, index: int) -> tuple[int, int]:
         number = bisect_right(self._ends, index)
-        return str(self._files[number]), index - (self._ends[number - 1] if number else 0)
+        return number, index - (self._ends[number - 1] if number else 0)
 
     def _beside(self, rest: str) -> Path:
         return self.path.with_name(f"{self._name}_{rest}")
@@ -77,11 +84,9 @@ class MatrixSource(Source):
         return np.concatenate(parts)
 
     def _specification(self, info: dict[str, str]) -> DataSpecification:
-        first = next(iter(self._rows), None)
-        sparse = isinstance(first, SparseValues)
-        columns = _number(info, "feat_num")
+        columns, sparse = _number(info, "feat_num"), self._tables[0].sparse
         if columns is None:
-            columns = len(first) if isinstance(first, np.ndarray) else self._count_columns()
+            columns = self._count_columns() if sparse else self._tables[0].columns
         classes = _number(info, "target_num")
         if self._labels is not None:
             classes = self._labels.shape[1]
@@ -99,49 +104,89 @@ class MatrixSource(Source):
     def _count_columns(self) -> int:
         """The highest column of any subset, for all must agree."""
         files = [self._beside(f"{part}.data") for part in ("train", "valid", "test", "unlabelled")]
-        rows = (row for file in files if file.is_file() for row in _read_table(file, {}))
-        columns = (int(r.col.max()) for r in rows if isinstance(r, SparseValues) and len(r.col))
-        return 1 + max(columns, default=-1)
+        return max((_Table(file, {}).columns for file in files if file.is_file()), default=0)
 
 
-def _read_table(path: Path, info: dict[str, str]) -> list[Row]:
-    try:
-        text = path.read_bytes().decode("utf-8-sig")
-    except OSError as error:
-        raise BundleError(
-            "file-missing", f"Cannot open: {error.strerror}.", file=str(path)
-        ) from error
-    except UnicodeDecodeError as error:
-        raise _malformed(path, None, "it is not text") from error
-    lines = text.splitlines()
-    if ":" in text or info.get("is_sparse") == "1" or info.get("format", "").startswith("sparse"):
-        return [_sparse_row(line, path, number) for number, line in enumerate(lines, 1)]
-    words = {len(line.split()) for line in lines if line.strip()}
-    if len(words) > 1 and _looks_binary(lines):
-        return [_sparse_row(line, path, number) for number, line in enumerate(lines, 1)]
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", UserWarning)  # an empty file has no rows
-            return list(np.loadtxt(lines, np.float32, ndmin=2, comments=None))
-    except ValueError as error:
-        raise _dense_fault(lines, path) from error
+class _Table:
+    """The rows of a file, read when asked for; looked through once, whether they are sound.
+
+    ``columns`` is how many there are: in a dense row, or up to the highest index of a sparse one.
+    """
+
+    def __init__(self, path: Path, info: dict[str, str]) -> None:
+        self._lines = LineFile(path)
+        try:
+            self.sparse = _is_sparse(self._lines, info)
+            self._rows: Sequence[int] = range(len(self._lines))
+            if not self.sparse:  # where blank lines are none
+                self._rows = array("q", (n for n, line in enumerate(self._lines) if line.strip()))
+        except BundleError as error:
+            raise _malformed(path, error.line, "it is not text") from error
+        self.columns = 0
+        numbers = iter(self._rows)
+        lines = self._lines if self.sparse else filter(str.strip, self._lines)
+        for number, line in zip(numbers, lines, strict=True):
+            row = self._parse(number, line)
+            if isinstance(row, SparseValues):
+                self.columns = max(self.columns, 1 + int(row.col.max(initial=-1)))
+                continue
+            self.columns = self.columns or len(row)
+            if len(row) != self.columns:
+                why = f"{len(row)} numbers, but {self.columns} before"
+                raise _malformed(path, number + 1, why)
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def __getitem__(self, index: int) -> Row:
+        number = self._rows[index]
+        return self._parse(number, self._lines[number])
+
+    def _parse(self, number: int, line: str) -> Row:
+        path, words = self._lines.path, line.split()
+        if self.sparse:
+            return _sparse_row(words, path, number + 1)
+        try:
+            return np.array(words, np.float32)
+        except ValueError:
+            word = next((word for word in words if not _is_number(word)), words[0])
+            why = f"{word[:40]!r} is not a number"
+            raise _malformed(path, number + 1, why) from None
 
 
-def _looks_binary(lines: list[str]) -> bool:
-    """Whether every row holds ascending whole numbers from 1: indices of ones."""
+def _is_sparse(lines: LineFile, info: dict[str, str]) -> bool:
+    """By the information, by colons, or because the rows of indices are not equally long."""
+    if info.get("is_sparse") == "1" or info.get("format", "").startswith("sparse"):
+        return True
+    binary, widths = True, set()
     for line in lines:
+        if ":" in line:
+            return True
         words = line.split()
-        if not all(word.isascii() and word.isdigit() for word in words):
-            return False
-        indices = [int(word) for word in words]
-        if indices != sorted(set(indices)) or (indices and indices[0] < 1):
-            return False
+        widths.add(len(words))
+        binary = binary and _looks_binary(words)
+    return binary and len(widths - {0}) > 1
+
+
+def _looks_binary(words: list[str]) -> bool:
+    """Whether a row holds ascending whole numbers from 1: indices of ones."""
+    if not all(word.isascii() and word.isdigit() and len(word) < MAX_DIGITS for word in words):
+        return False
+    indices = [int(word) for word in words]
+    return indices == sorted(set(indices)) and (not indices or indices[0] >= 1)
+
+
+def _is_number(word: str) -> bool:
+    try:
+        float(word)
+    except ValueError:
+        return False
     return True
 
 
-def _sparse_row(line: str, path: Path, number: int) -> SparseValues:
+def _sparse_row(words: list[str], path: Path, number: int) -> SparseValues:
     try:
-        pairs = [word.partition(":") for word in line.split()]
+        pairs = [word.partition(":") for word in words]
         col = np.array([int(index) - 1 for index, _, _ in pairs], np.int64)
         value = np.array([float(v) if colon else 1.0 for _, colon, v in pairs], np.float32)
     except (ValueError, OverflowError) as error:
@@ -149,20 +194,6 @@ def _sparse_row(line: str, path: Path, number: int) -> SparseValues:
     if len(col) and col.min() < 0:
         raise _malformed(path, number, "indices count from 1")
     return SparseValues(col=col, value=value)
-
-
-def _dense_fault(lines: list[str], path: Path) -> BundleError:
-    width = None
-    for number, line in enumerate(lines, 1):
-        words = line.split()
-        for word in words:
-            try:
-                float(word)
-            except ValueError:
-                return _malformed(path, number, f"{word[:40]!r} is not a number")
-        if words and len(words) != (width := width or len(words)):
-            return _malformed(path, number, f"{len(words)} numbers, but {width} before")
-    return _malformed(path, None, "it is not a matrix of numbers")
 
 
 def _malformed(path: Path, line: int | None, why: str) -> BundleError:

@@ -10,17 +10,18 @@ from __future__ import annotations
 import mmap
 import pickle
 import struct
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import IO, Any, ClassVar
+from typing import IO, Any, ClassVar, overload
 
 import numpy as np
 from numpy.typing import NDArray
 
 from autodl.errors import BundleError
+from autodl.pieces import OpenFile
 
 _CORES = ("numpy.core", "numpy._core")  # before and since NumPy 2
-_VIEW_BYTES = 1 << 14  # longer reads are not copied but stay views of the mapped file
+_VIEW_BYTES = 1 << 8  # longer reads are not copied but stay views of the mapped file
 _HINT = "A subset is a pickled list of one-dimensional NumPy arrays, one waveform each."
 # What a malformed pickle makes pickle's machine raise.
 _MALFORMED = (
@@ -39,8 +40,42 @@ _MALFORMED = (
 )
 
 
-def read_waves(path: Path) -> list[NDArray[Any]]:
-    """The waveforms of a pickle, one-dimensional number arrays, not copied from the mapped file.
+class Waves(Sequence[NDArray[Any]]):
+    """The waveforms of a pickle, one-dimensional number arrays, read when asked for.
+
+    Threads and forked children may share one, and it can be pickled itself.
+    """
+
+    def __init__(self, path: Path, waves: Iterable[NDArray[Any]], mapped: mmap.mmap) -> None:
+        self._file = OpenFile(path)
+        whole = np.frombuffer(mapped, np.uint8)
+        start, size = whole.__array_interface__["data"][0], len(whole)
+        self._waves: list[NDArray[Any] | tuple[int, int, np.dtype[Any]]] = []
+        for wave in waves:
+            place = wave.__array_interface__["data"][0] - start
+            inside = 0 <= place < size and len(wave)
+            self._waves.append((place, wave.nbytes, wave.dtype) if inside else wave)
+
+    def __len__(self) -> int:
+        return len(self._waves)
+
+    @overload
+    def __getitem__(self, index: int) -> NDArray[Any]: ...
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[NDArray[Any]]: ...
+    def __getitem__(self, index: int | slice) -> NDArray[Any] | Sequence[NDArray[Any]]:
+        if isinstance(index, slice):
+            return [self[at] for at in range(*index.indices(len(self)))]
+        wave = self._waves[index]
+        if isinstance(wave, np.ndarray):
+            return wave
+        place, size, kind = wave
+        return np.frombuffer(self._file.read(place, size), kind)
+
+
+def read_waves(path: Path) -> Waves:
+    """The waveforms of a pickle; none is in memory but those that are lists, or were written by a
+    protocol before 3.
 
     Raises BundleError: ``file-missing``, ``pickle-unsafe``, ``pickle-invalid``,
     ``speech-content``.
@@ -71,7 +106,8 @@ def read_waves(path: Path) -> list[NDArray[Any]]:
             hint=_HINT,
             file=str(path),
         ) from error
-    return [_wave(wave, str(path), index) for index, wave in enumerate(waves)]
+    arrays = (_wave(wave, str(path), index) for index, wave in enumerate(waves))
+    return Waves(path, arrays, mapped)
 
 
 def _wave(wave: object, file: str, index: int) -> NDArray[Any]:
@@ -226,6 +262,12 @@ class _Unpickler(pickle._Unpickler):
             return _ALLOWED[module, name]
         except KeyError:
             raise _UnsafeNameError(f"{module}.{name}") from None
+
+    def load_frame(self) -> None:
+        """Pass over a frame's size: what it holds is read from the file, so that views can be."""
+        self.read(8)
+
+    dispatch[pickle.FRAME[0]] = load_frame
 
     def load_bytearray8(self) -> None:
         """Read what is there, where the machine itself first makes room for what is claimed."""

@@ -7,9 +7,8 @@ too: whoever writes records writes examples.
 
 from __future__ import annotations
 
-import os
 import struct
-import weakref
+from array import array
 from collections.abc import Iterator
 from functools import lru_cache
 from pathlib import Path
@@ -22,6 +21,7 @@ from numpy.typing import NDArray
 
 from autodl.errors import BundleError
 from autodl.examples import Example, Ints, SparseValues, decode_example, encode_example
+from autodl.pieces import OpenFile
 
 __all__ = [
     "Example",
@@ -56,32 +56,16 @@ class RecordFile:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._open()
-        self._starts, self._lengths = self._index()
-
-    def _open(self) -> None:
-        try:
-            self._fd = os.open(self.path, os.O_RDONLY)
-        except OSError as error:
-            raise BundleError(
-                "file-missing", f"Cannot open: {error.strerror}.", file=str(self.path)
-            ) from error
-        weakref.finalize(self, os.close, self._fd)
-
-    def __getstate__(self) -> tuple[Path, Ints, Ints]:
-        return self.path, self._starts, self._lengths
-
-    def __setstate__(self, state: tuple[Path, Ints, Ints]) -> None:
-        self.path, self._starts, self._lengths = state
-        self._open()
+        self._file = OpenFile(path)
+        self._starts = self._index()  # of each payload, and where one more would begin
 
     def __len__(self) -> int:
-        return len(self._starts)
+        return len(self._starts) - 1
 
     def read(self, record: int, verify: bool = True) -> bytes:
         """Payload of one record; ``verify`` compares its CRC."""
-        length = int(self._lengths[record])
-        data = os.pread(self._fd, length + FOOTER_BYTES, int(self._starts[record]))
+        start, length = self._place(record)
+        data = self._file.read(start, length + FOOTER_BYTES)
         if len(data) < length + FOOTER_BYTES:
             raise self._truncated(record)
         payload = data[:length]
@@ -91,45 +75,43 @@ class RecordFile:
 
     def read_head(self, record: int, size: int) -> bytes:
         """The first ``size`` bytes of a payload at most, not verified."""
-        return os.pread(self._fd, min(size, int(self._lengths[record])), int(self._starts[record]))
+        start, length = self._place(record)
+        return self._file.read(start, min(size, length))
 
     def read_block(self, first: int, stop: int) -> list[bytes | None]:
         """Payloads of neighbouring records by one read; None for those with a wrong checksum."""
-        start = int(self._starts[first])
-        end = int(self._starts[stop - 1] + self._lengths[stop - 1]) + FOOTER_BYTES
-        data = os.pread(self._fd, end - start, start)
+        starts = self._starts[first : stop + 1]
+        data = self._file.read(int(starts[0]), int(starts[-1] - starts[0]) - HEADER_BYTES)
+        ends = np.diff(starts).cumsum() - HEADER_BYTES
         payloads: list[bytes | None] = []
-        for place, length in zip(
-            (self._starts[first:stop] - start).tolist(),
-            self._lengths[first:stop].tolist(),
-            strict=True,
-        ):
-            payload = data[place : place + length]
-            crc = data[place + length : place + length + FOOTER_BYTES]
-            sound = masked_crc(payload) == int.from_bytes(crc, "little")
+        for start, end in zip((starts[:-1] - starts[0]).tolist(), ends.tolist(), strict=True):
+            payload = data[start : end - FOOTER_BYTES]
+            sound = masked_crc(payload) == int.from_bytes(data[end - FOOTER_BYTES : end], "little")
             payloads.append(payload if sound else None)
         return payloads
 
-    def _index(self) -> tuple[Ints, Ints]:
-        starts: list[int] = []
-        lengths: list[int] = []
-        size = os.fstat(self._fd).st_size
-        offset = 0
+    def _place(self, record: int) -> tuple[int, int]:
+        """(start, length) of a payload."""
+        start, following = self._starts[record : record + 2].tolist()
+        return start, following - start - FOOTER_BYTES - HEADER_BYTES
+
+    def _index(self) -> Ints:
+        starts = array("q", [HEADER_BYTES])
+        size = self._file.size
         with self.path.open("rb") as file:
             while header := file.read(HEADER_BYTES):
+                record = len(starts) - 1
                 if len(header) < HEADER_BYTES:
-                    raise self._truncated(len(starts))
+                    raise self._truncated(record)
                 length, crc = struct.unpack("<QI", header)
                 if masked_crc(header[:8]) != crc:
-                    raise self._not_a_record(len(starts), header)
-                end = offset + HEADER_BYTES + length + FOOTER_BYTES
+                    raise self._not_a_record(record, header)
+                end = starts[-1] + length + FOOTER_BYTES
                 if end > size:
-                    raise self._truncated(len(starts))
-                starts.append(offset + HEADER_BYTES)
-                lengths.append(length)
-                offset = end
-                file.seek(offset)
-        return np.array(starts, np.int64), np.array(lengths, np.int64)
+                    raise self._truncated(record)
+                starts.append(end + HEADER_BYTES)
+                file.seek(end)
+        return np.frombuffer(starts, np.int64)
 
     def _not_a_record(self, record: int, header: bytes) -> BundleError:
         if record == 0 and header[:2] == b"\x1f\x8b":

@@ -32,12 +32,6 @@ class SpeechSource(Source):
         count = meta.get(f"{path.stem}_num", len(self._waves))
         self.spec = speech_specification(classes, count)
 
-    def __getstate__(self) -> Path:
-        return self.path
-
-    def __setstate__(self, path: Path) -> None:
-        self.__init__(path)  # type: ignore[misc]  # the mapped file cannot travel
-
     def __len__(self) -> int:
         return len(self._waves)
 

@@ -85,7 +85,6 @@ def describe_label_issues(state: str, count: int) -> str:
         "not-asked": "not looked at for mistakes; --labels does.",
         "not-installed": "not looked at for mistakes, for cleanlab is not installed:"
         " pip install 'autodl-self-service[labels]'.",
-        "not-one-label-each": "not looked at for mistakes: not every example has exactly one.",
         "too-few-examples": "too few examples to look for mistakes.",
         "classes-not-told-apart": "quick features cannot tell the classes apart, so no mistake can"
         " be told either.",
@@ -116,7 +115,7 @@ def _counts(labels: NDArray[np.float64]) -> list[int]:
     return counts
 
 
-def _histogram(values: NDArray[np.int64]) -> dict[str, list[float]]:
+def _histogram(values: NDArray[np.int32]) -> dict[str, list[float]]:
     """``edges`` (k + 1) and ``counts`` (k) of equally wide bins."""
     counts, edges = np.histogram(values, BINS)
     return {"edges": np.round(edges, 1).tolist(), "counts": counts.tolist()}

@@ -13,9 +13,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from autodl.errors import BundleError
 from autodl.examples import Example
 from autodl.metadata import DataSpecification
+from autodl.pieces import LineFile
 from autodl.source import Source
 from autodl.speech import labelled, read_meta, read_train_labels, speech_specification
 
@@ -31,18 +31,16 @@ class TextSource(Source):
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self._documents = LineFile(path)
         meta = read_meta(path.parent / "meta.json")
-        by_character = str(meta.get("language", "")).upper() in _CHINESE
+        self._by_character = str(meta.get("language", "")).upper() in _CHINESE
         vocabulary: dict[str, int] = {}
-        self._documents: list[NDArray[np.float32]] = []
-        for name in _SUBSETS:
-            file = path.with_stem(name)
-            if file.is_file():
-                documents = [_encode(line, by_character, vocabulary) for line in read_lines(file)]
-                if file == path:
-                    self._documents = documents
-        self._labels, classes = read_train_labels(path, meta, len(self._documents))
-        count = meta.get(f"{path.stem}_num", len(self._documents))
+        for file in map(path.with_stem, _SUBSETS):
+            for document in LineFile(file) if file.is_file() else ():
+                for token in self._split(document):
+                    vocabulary.setdefault(token, len(vocabulary))
+        self._labels, classes = read_train_labels(path, meta, len(self))
+        count = meta.get(f"{path.stem}_num", len(self))
         self.spec = replace(speech_specification(classes, count), channel_to_index_map=vocabulary)
 
     def __len__(self) -> int:
@@ -50,33 +48,20 @@ class TextSource(Source):
 
     def record(self, index: int) -> Example:
         """One document, a token's code per time step."""
-        codes = self._documents[index].reshape(-1, 1)
-        return labelled(Example(id=index, dense=codes), self._labels, index)
+        vocabulary = self.spec.channel_to_index_map
+        codes = [vocabulary[token] for token in self._split(self._documents[index])]
+        dense = np.array(codes, np.float32)[:, None]
+        return labelled(Example(id=index, dense=dense), self._labels, index)
 
     def place(self, index: int) -> tuple[str, int]:
         """(file, document)."""
         return str(self.path), index
 
-
-def read_lines(path: Path) -> list[str]:
-    """The documents of a file; one empty line at the end is not a document.
-
-    Raises BundleError (``text-not-utf8``) with the line.
-    """
-    data = path.read_bytes()
-    try:
-        lines = data.decode("utf-8-sig").split("\n")
-    except UnicodeDecodeError as error:
-        raise BundleError(
-            "text-not-utf8",
-            f"Byte {error.start} is not UTF-8.",
-            hint="Save the file as UTF-8.",
-            file=str(path),
-            line=data.count(b"\n", 0, error.start) + 1,
-        ) from error
-    if not lines[-1]:
-        lines.pop()
-    return [line.removesuffix("\r") for line in lines]
+    def _split(self, document: str) -> list[str]:
+        """The tokens, with Python's own escapes of what is not printable: so the official names
+        look."""
+        tokens = document if self._by_character else document.split(" ")
+        return [repr(token)[1:-1] for token in tokens]
 
 
 def decode_tokens(example: NDArray[np.float32], spec: DataSpecification) -> str:
@@ -98,10 +83,3 @@ def _unescape(token: str) -> str:
         lambda match: match[0].encode("ascii").decode("unicode_escape"),
         token,
     )
-
-
-def _encode(line: str, by_character: bool, vocabulary: dict[str, int]) -> NDArray[np.float32]:
-    tokens = line if by_character else line.split(" ")
-    # Python's own escapes of what is not printable, for that is how the official names look.
-    codes = [vocabulary.setdefault(repr(token)[1:-1], len(vocabulary)) for token in tokens]
-    return np.array(codes, np.float32)

@@ -7,11 +7,14 @@ import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
 from autodl.errors import UsageError
+
+if TYPE_CHECKING:
+    from formatter.source import Options
 
 Source = Annotated[Path, typer.Argument(help="A folder of files, a table, or a bundle.")]
 Out = Annotated[Path | None, typer.Argument(help="NAME.zip, or a folder.")]
@@ -39,7 +42,7 @@ Unlabelled = Annotated[
     Path | None, typer.Option(help="Unlabelled files or rows to be predicted, in their order.")
 ]
 Name = Annotated[str | None, typer.Option(help="The dataset's name.")]
-Jobs = Annotated[int | None, typer.Option(min=1, help="Threads; all cores if not given.")]
+Jobs = Annotated[int | None, typer.Option(min=1, help="Processes; one a core if not given.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Read and report; write nothing.")]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 
@@ -77,7 +80,6 @@ def format_source(
 
     from formatter.convert import convert
     from formatter.report import print_summary
-    from formatter.source import Options
 
     if out is None and not dry_run:
         raise UsageError(
@@ -85,11 +87,11 @@ def format_source(
             "Where shall the bundle go?",
             hint="Give a name after the source, for example my_bundle.zip, or --dry-run.",
         )
-    options = Options(
-        label=label_columns(label),
+    options = read_options(
+        label,
+        test,
         separator=separator or None,
         group=group,
-        **split_options(test),
         seed=seed,
         max_side=max_side,
         max_frames=max_frames,
@@ -109,17 +111,16 @@ def format_source(
         print_summary(summary, Console())
 
 
-def label_columns(label: str) -> tuple[str, ...]:
-    """The option that names the label columns."""
-    return tuple(part.strip() for part in label.split(",") if part.strip())
+def read_options(label: str, test: str, **others: Any) -> Options:
+    """The options as the formatter takes them: of ``label`` the columns, of ``test`` the share or
+    the place, the ``others`` as they are."""
+    from formatter.source import Options
 
-
-def split_options(test: str) -> dict[str, Any]:
-    """The option that says what the test part is: its share or its place."""
+    columns = tuple(part.strip() for part in label.split(",") if part.strip())
     try:
-        return {"test": float(test)}
+        return Options(label=columns, test=float(test), **others)
     except ValueError:
-        return {"test_part": Path(test)}
+        return Options(label=columns, test_part=Path(test), **others)
 
 
 @contextmanager

@@ -13,18 +13,31 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from autodl.bundle import looks_like_bundle
 from autodl.errors import UsageError
 from cli.connection import Json, TokenFile, Url, connect, find_url
-from cli.format import Group, Kind, Label, Test, Unlabelled, label_columns, split_options
+from cli.format import (
+    Group,
+    Jobs,
+    Kind,
+    Label,
+    MaxFrames,
+    MaxSide,
+    SampleRate,
+    Seed,
+    Separator,
+    Test,
+    Unlabelled,
+    read_options,
+)
 
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from client import Submission
     from formatter.source import Options
 
 INVALID_DATA = 3
-# What only a bundle holds, of whatever layout.
-OF_A_BUNDLE = re.compile(r"(^|/)(metadata\.textproto|(train|test)\.(pkl|data)|[^/]+_train\.data)$")
 
 Source = Annotated[
     Path, typer.Argument(help="Raw data, as autodl format takes it; or a bundle, also as zip.")
@@ -49,10 +62,16 @@ def submit(
     checking: Checking = True,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Format and check only.")] = False,
     label: Label = "",
-    kind: Kind = None,
-    test: Test = "0.2",
+    separator: Separator = None,
     group: Group = None,
+    test: Test = "0.2",
+    seed: Seed = 0,
+    max_side: MaxSide = None,
+    max_frames: MaxFrames = 64,
+    sample_rate: SampleRate = 16_000,
+    kind: Kind = None,
     unlabelled: Unlabelled = None,
+    jobs: Jobs = None,
     url: Url = None,
     token_file: TokenFile = None,
     as_json: Json = False,
@@ -60,19 +79,24 @@ def submit(
     """Format, check, upload and follow: all in one go.
 
     Raw data are formatted first; a bundle is taken as it is. The options from --label to
-    --unlabelled are those of autodl format, for raw data only. Ctrl-C ends the following; the run
+    --jobs are those of autodl format, for raw data only. Ctrl-C ends the following; the run
     goes on.
     """
-    from cli.follow import exit_as, talk, upload_bar, watch_submission
-    from formatter.source import Options
+    from cli.follow import exit_as, talk
 
     console = talk()
-    options = Options(
-        label=label_columns(label),
-        kind=kind,
+    options = read_options(
+        label,
+        test,
+        separator=separator or None,
         group=group,
+        seed=seed,
+        max_side=max_side,
+        max_frames=max_frames,
+        sample_rate=sample_rate,
+        kind=kind,
         unlabelled=unlabelled,
-        **split_options(test),
+        jobs=jobs,
     )
     with _bundled(source, options, console) as bundle:
         if checking or dry_run:
@@ -80,25 +104,41 @@ def submit(
         if dry_run:
             console.print("The data are fit to be submitted. Nothing was sent (--dry-run).")
             return
-        with connect(url, token_file) as service:
-            with upload_bar(console) as on_progress:
-                submission = service.submit(
-                    bundle,
-                    name=name or source.resolve().stem,
-                    budget_seconds=budget,
-                    solution=solution,
-                    on_progress=on_progress,
-                )
-            console.print(f"Submitted as {submission.id}")
-            console.print(f"See {find_url(url)}/submissions/{submission.id}")
-            if watching:
-                submission = watch_submission(service, submission.id, console)
+        title = name or source.resolve().stem
+        submission = _send(bundle, title, budget, solution, watching, url, token_file, console)
     if as_json:
         typer.echo(json.dumps(submission.raw, indent=1))
     elif not watching:
         typer.echo(submission.id)
     if watching:
         exit_as(submission)
+
+
+def _send(
+    bundle: Path,
+    name: str,
+    budget: float | None,
+    solution: str | None,
+    watching: bool,
+    url: str | None,
+    token_file: Path | None,
+    console: Console,
+) -> Submission:
+    """Upload the bundle and, if wanted, follow its run to the end."""
+    from cli.follow import upload_bar, watch_submission
+
+    with connect(url, token_file) as service:
+        with upload_bar(console) as on_progress:
+            submission = service.submit(
+                bundle,
+                name=name,
+                budget_seconds=budget,
+                solution=solution,
+                on_progress=on_progress,
+            )
+        console.print(f"Submitted as {submission.id}")
+        console.print(f"See {find_url(url)}/submissions/{submission.id}")
+        return watch_submission(service, submission.id, console) if watching else submission
 
 
 @contextmanager
@@ -128,12 +168,12 @@ def _bundled(source: Path, options: Options, console: Console) -> Iterator[Path]
 def _is_bundle(source: Path) -> bool:
     """By names only; a file that pretends to be a zip is left to the check."""
     if source.is_dir():
-        return any(OF_A_BUNDLE.search(p.relative_to(source).as_posix()) for p in _look_into(source))
+        return looks_like_bundle(p.relative_to(source).as_posix() for p in _look_into(source))
     if source.suffix.lower() != ".zip":
         return False
     try:
         with zipfile.ZipFile(source) as archive:
-            return any(OF_A_BUNDLE.search(name) for name in archive.namelist())
+            return looks_like_bundle(archive.namelist())
     except (OSError, zipfile.BadZipFile):
         return True
 

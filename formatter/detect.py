@@ -19,8 +19,9 @@ from formatter.readers.huggingface import index_cells, is_dataset, read_dataset
 from formatter.readers.images import ImageSource
 from formatter.readers.libsvm import LibsvmSource, is_libsvm
 from formatter.readers.listings import find_listing
+from formatter.readers.long import LongSource, find_long
 from formatter.readers.rows import RowSource, find_labels
-from formatter.readers.series import SeriesSource, find_long, is_series, widen
+from formatter.readers.series import SeriesSource, is_series
 from formatter.readers.tabular import TabularSource
 from formatter.readers.text import TextFileSource, TextSource, is_text
 from formatter.readers.ts import TsSource, find_ts
@@ -101,9 +102,9 @@ def _open_table(table: Table, options: Options) -> Source:
 
 
 def _read_rows(table: Table, options: Options) -> Source:
-    long = find_long(table) if options.kind in (None, SeriesSource.kind) else None
+    long = find_long(table, options) if options.kind in (None, SeriesSource.kind) else None
     if long is not None:
-        table = widen(table, *long, options)
+        return LongSource(table, long, options)
     return TABLES[options.kind or _find_kind(table, options)](table, options)
 
 

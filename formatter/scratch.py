@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import tempfile
 from array import array
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 Floats = NDArray[np.float32]
 
 BLOCK_ROWS = 4096
+BUFFER_BYTES = 1 << 20
 STRETCH_BYTES = 32 << 20  # of rows that are put in order in memory
 
 
@@ -59,8 +60,32 @@ class RowFile:
                 for first in range(0, len(part), BLOCK_ROWS):
                     yield ordered[first : first + BLOCK_ROWS].copy()
 
+    def in_groups(
+        self, group_of: Callable[[Floats], NDArray[np.int32]], sizes: NDArray[np.int64]
+    ) -> Iterator[Floats]:
+        """All rows, in blocks of whole groups, which are in order; within one there is none.
+
+        ``group_of`` says to which group each row of a block belongs; of these ``sizes`` rows each.
+        """
+        ends = np.cumsum(sizes)
+        wanted = max(BLOCK_ROWS, STRETCH_BYTES // (4 * self._columns))
+        _, first, stretch_of = np.unique(
+            (ends - 1) // wanted, return_index=True, return_inverse=True
+        )
+        starts = (ends - sizes)[first]
+        filled = starts.copy()
+        self._file.flush()
+        with tempfile.TemporaryFile(dir=self._folder) as dealt:
+            for start in range(0, self._count, BLOCK_ROWS):
+                room = np.empty((min(BLOCK_ROWS, self._count - start), self._columns), np.float32)
+                block = self._pread(self._file.fileno(), start, room)
+                self._deal(dealt.fileno(), block, stretch_of[group_of(block)], filled)
+            for start, end in zip(starts.tolist(), filled.tolist(), strict=True):
+                room = np.empty((end - start, self._columns), np.float32)
+                yield self._pread(dealt.fileno(), start, room)
+
     def _deal(
-        self, file: int, block: Floats, stretch: NDArray[np.int32], filled: NDArray[np.int64]
+        self, file: int, block: Floats, stretch: NDArray[np.integer], filled: NDArray[np.int64]
     ) -> None:
         """Append each row to its stretch, of which ``filled`` are the places that are next."""
         few = len(filled) <= np.iinfo(np.int16).max  # which are sorted faster
@@ -86,7 +111,7 @@ class Spool:
     """Pieces of bytes of any size; gone with the folder."""
 
     def __init__(self, folder: Path | None) -> None:
-        self._file = tempfile.NamedTemporaryFile(dir=folder, delete=False)
+        self._file = tempfile.NamedTemporaryFile("wb", BUFFER_BYTES, dir=folder, delete=False)
         self._ends = array("q", [0])
 
     @property

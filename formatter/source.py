@@ -76,20 +76,21 @@ class IndexBuilder:
     """An index that grows by one example at a time."""
 
     def __init__(self) -> None:
-        self._names: list[str] = []
+        self._names: list[str] = []  # empty if the examples have none
         self._sets: dict[tuple[str, ...], int] = {}
         self._labels, self._subsets = array("i"), array("b")
 
-    def add(self, name: str, labels: tuple[str, ...], subset: Subset | None) -> None:
-        """Append an example."""
-        self._names.append(name)
+    def add(self, name: str | None, labels: tuple[str, ...], subset: Subset | None) -> None:
+        """Append an example; either all have a name or none."""
+        if name is not None:
+            self._names.append(name)
         self._labels.append(self._sets.setdefault(labels, len(self._sets)))
         self._subsets.append(subset_code(subset))
 
     def build(self) -> Index:
         """All that were added."""
         labels, subsets = np.array(self._labels, np.int32), np.array(self._subsets, np.int8)
-        return Index(list(self._sets), labels, subsets, self._names)
+        return Index(list(self._sets), labels, subsets, self._names or None)
 
 
 def subset_code(subset: Subset | None) -> int:

@@ -134,11 +134,6 @@ def join_parts(parts: Sequence[Part], as_written: set[str], file: str) -> Table:
     return Table(parts, types, file)
 
 
-def frame_part(frame: pl.DataFrame, subset: Subset | None = None) -> Part:
-    """A part that is in memory, with its ``LINE``."""
-    return Part(subset, _types_of(frame.schema), lambda types: [_cast(frame, types)])
-
-
 @contextmanager
 def complaints_about(file: str) -> Iterator[None]:
     """What polars raises as BundleError (``table-unreadable``)."""

@@ -12,11 +12,13 @@ holds a class an example, or a row of 0 and 1. ``unlabelled`` or ``x_unlabelled`
 from __future__ import annotations
 
 import io
+import shutil
 import struct
+import tempfile
 import tokenize
 import zipfile
 import zlib
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -25,11 +27,13 @@ from PIL import Image
 
 from autodl.errors import BundleError
 from autodl.metadata import Format, MatrixSpec
+from autodl.pieces import OpenFile
 from autodl.records import Example
 from formatter.readers.files import sort_labels
 from formatter.source import IndexBuilder, Options, Shape, Subset
 
 Array = NDArray[np.generic]
+COPY_BYTES = 1 << 20
 # What NumPy and the zip and Python parsers below it raise on broken files.
 _BROKEN = (
     ArithmeticError,
@@ -61,8 +65,8 @@ class ArraySource:
 
     def __init__(self, source: Path, options: Options) -> None:
         self._file = source.name
-        arrays = self._load(source, options.label)
-        self._parts: list[Array] = []
+        arrays = self._load(source, options)
+        self._parts: list[_Rows] = []
         index = IndexBuilder()
         for subset, (x, y) in _NAMES.items():
             if x in arrays and y in arrays:
@@ -109,18 +113,17 @@ class ArraySource:
         matrix = MatrixSpec(row_count=1, col_count=columns, num_channels=1, format=Format.DENSE)
         return Shape(matrix, sequence_size=form[1] if len(form) == 2 else 1)
 
-    def _load(self, source: Path, label: Sequence[str]) -> Mapping[str, Array]:
-        """Arrays by their names in lower case; ``label`` may name the one that is y."""
-        named = Path(label[0]).stem.lower() if label else None
+    def _load(self, source: Path, options: Options) -> Mapping[str, Array]:
+        """Arrays by their names in lower case; a label may name the one that is y."""
+        named = Path(options.label[0]).stem.lower() if options.label else None
         try:
             if source.suffix.lower() == ".npz":
-                with np.load(source, allow_pickle=False) as stored:
-                    arrays = {name.lower(): stored[name] for name in stored.files}
+                arrays = _unpack(source, options.scratch)
             elif source.is_dir():
                 arrays = _read_files(source, {*_KNOWN, named})
             else:
                 arrays = _read_files(source.parent, {"y", "labels", "unlabelled", named})
-                arrays["x"] = np.load(source, "r", allow_pickle=False)
+                arrays["x"] = _open(source)
         except _BROKEN as error:
             raise BundleError(
                 "arrays-unreadable",
@@ -144,9 +147,9 @@ class ArraySource:
             raise self._unfit(f"There are {len(x)} examples and {len(y)} labels.")
         if y is not None and y.dtype.kind == "f" and not np.isfinite(y).all():
             raise self._unfit("A label in y is no number.")
-        self._parts.append(x)
+        self._parts.append(_Rows(x))
         for number in range(len(x)):
-            index.add(str(number), () if y is None else _labels(y[number]), subset)
+            index.add(None, () if y is None else _labels(y[number]), subset)
 
     def _unfit(self, what: str) -> BundleError:
         return BundleError(
@@ -158,6 +161,30 @@ class ArraySource:
         )
 
 
+class _Rows:
+    """The rows of an array, read from its file when asked for."""
+
+    def __init__(self, array: Array) -> None:
+        self.dtype = array.dtype
+        self.shape: tuple[int, ...] = array.shape
+        self.ndim = array.ndim
+        self._array = array
+        self._file = None
+        if isinstance(array, np.memmap) and array.flags.c_contiguous:
+            assert array.filename is not None
+            self._file, self._start = OpenFile(Path(array.filename)), int(array.offset)
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    def __getitem__(self, number: int) -> Array:
+        if self._file is None:
+            return np.asarray(self._array[number])
+        row = self._array[:1].nbytes
+        data = self._file.read(self._start + number * row, row)
+        return np.frombuffer(data, self.dtype).reshape(self.shape[1:])
+
+
 def is_arrays(source: Path) -> bool:
     """Whether ``source`` is such a file, or a folder of them."""
     if source.is_dir():
@@ -167,13 +194,31 @@ def is_arrays(source: Path) -> bool:
     return source.suffix.lower() in (".npz", ".npy")
 
 
+def _open(path: Path) -> Array:
+    """An array that stays in its file."""
+    array: Array = np.load(path, "r", allow_pickle=False)
+    return array
+
+
+def _unpack(source: Path, scratch: Path | None) -> dict[str, Array]:
+    """The arrays of a ``.npz``, in files of their own."""
+    arrays: dict[str, Array] = {}
+    with zipfile.ZipFile(source) as stored:
+        for entry in stored.infolist():
+            path = Path(tempfile.mkdtemp(dir=scratch)) / "x.npy"
+            with stored.open(entry) as packed, path.open("wb") as file:
+                shutil.copyfileobj(packed, file, COPY_BYTES)
+            arrays[Path(entry.filename).stem.lower()] = _open(path)
+    return arrays
+
+
 def _read_files(folder: Path, names: Collection[str | None]) -> dict[str, Array]:
     """The arrays of files called so, which stay there; labels may be lines of text."""
     arrays: dict[str, Array] = {}
     for path in sorted(folder.iterdir()):
         name, suffix = path.stem.lower(), path.suffix.lower()
         if name in names and suffix == ".npy":
-            arrays[name] = np.load(path, "r", allow_pickle=False)
+            arrays[name] = _open(path)
         elif name in names and suffix == ".txt":
             lines = path.read_text(encoding="utf-8-sig").splitlines()
             arrays[name] = np.array([line.strip() for line in lines])

@@ -5,7 +5,9 @@ Records pass through as they are; confidences of labels become 1, as the officia
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Iterator, Sequence
+from itertools import accumulate
 from pathlib import Path
 
 import numpy as np
@@ -32,7 +34,7 @@ class BundleSource:
 
     def __init__(self, source: Path, options: Options) -> None:
         bundle = find_bundle(source)
-        self._parts: list[tuple[Dataset, int]] = []  # each row's subset and record
+        self._parts: list[Dataset] = []
         index = IndexBuilder()
         train = open_subset(bundle.train)
         self._spec = train.metadata_
@@ -45,12 +47,13 @@ class BundleSource:
             keep = None if options.resplit and subset != "unlabelled" else SUBSET_NAMES[subset]
             self._add(subset, keep, dataset, labels, read_items(path), index)
         self.index = index.build()
+        self._ends = list(accumulate(map(len, self._parts)))
 
     def read(self, rows: NDArray[np.int32]) -> Iterator[Example]:
         """See ``Source``."""
         for number in rows.tolist():
-            dataset, record = self._parts[number]
-            yield dataset.record(record)
+            part = bisect_right(self._ends, number)
+            yield self._parts[part].record(number - self._ends[part])  # counted from its end
 
     def shape(self) -> Shape:
         """As the bundle's metadata have it."""
@@ -70,20 +73,36 @@ class BundleSource:
         items: list[str] | None,
         index: IndexBuilder,
     ) -> None:
+        for what, code, count in (
+            ("lines of labels", "labels-count", len(labels)),
+            ("names in items.csv", "items-count", len(dataset) if items is None else len(items)),
+        ):
+            if count != len(dataset):
+                raise BundleError(
+                    code,
+                    f"There are {count} {what} but {len(dataset)} records in {subset}.",
+                    hint="Line i is that of record i; see what autodl check says of the bundle.",
+                    file=dataset.source.path.name,
+                )
+        self._parts.append(dataset)
         for record, row in enumerate(labels):
             name = items[record] if items else f"{subset}-{record}"
             names = tuple(self.label_names[c] for c in np.flatnonzero(row > 0).tolist())
-            self._parts.append((dataset, record))
             index.add(name, () if subset == "unlabelled" else names, keep)
 
 
 def is_bundle(source: Path) -> bool:
-    """Whether a bundle of some layout lies in the folder."""
+    """Whether a bundle of some layout lies in the folder.
+
+    Raises BundleError (``records-in-one-folder``) for one that lacks the layout.
+    """
     if not source.is_dir():
         return False
     try:
         find_bundle(source)
-    except BundleError:
+    except BundleError as error:
+        if error.code == "records-in-one-folder":
+            raise
         return False
     return True
 

@@ -13,9 +13,11 @@ from autodl.metadata import Format, MatrixSpec
 from autodl.records import Example, SparseValues
 from formatter.parts import find_parts
 from formatter.readers.files import sort_labels
+from formatter.scratch import Spool
 from formatter.source import IndexBuilder, Options, Shape, Subset
 
 SUFFIXES = (".libsvm", ".svm", ".svmlight")
+PAIR_BYTES = 12  # a column and its value
 
 
 class LibsvmSource:
@@ -32,7 +34,8 @@ class LibsvmSource:
                 "label-column-unknown",
                 "Columns of libsvm files have no names, so --label and --group do not apply.",
             )
-        self._values: list[SparseValues] = []
+        self._pairs = Spool(options.scratch)  # of each row: as many int64 as float32 after them
+        self._columns = 0
         index = IndexBuilder()
         for subset, path in find_parts(source, options, _find):
             self._add(path, subset, index)
@@ -41,20 +44,24 @@ class LibsvmSource:
 
     def read(self, rows: NDArray[np.int32]) -> Iterator[Example]:
         """See ``Source``."""
+        self._pairs.flush()
         for number in rows.tolist():
-            yield Example(sparse=self._values[number])
+            data = self._pairs.read(number)
+            count = len(data) // PAIR_BYTES
+            columns = np.frombuffer(data, np.int64, count)
+            values = np.frombuffer(data, np.float32, count, columns.nbytes)
+            row = np.zeros(count, np.int64)
+            yield Example(sparse=SparseValues(col=columns, value=values, row=row))
 
     def shape(self) -> Shape:
         """One sparse row of as many columns as the largest index needs."""
-        columns = max((int(v.col.max()) + 1 for v in self._values if len(v.col)), default=0)
         # with a single column the reader would take the record for sparse text
         matrix = MatrixSpec(
-            row_count=1, col_count=max(2, columns), num_channels=1, format=Format.SPARSE
+            row_count=1, col_count=max(2, self._columns), num_channels=1, format=Format.SPARSE
         )
         return Shape(matrix)
 
     def _add(self, path: Path, subset: Subset | None, index: IndexBuilder) -> None:
-        count = 0
         with path.open(encoding="utf-8", errors="replace") as file:
             for line, text in enumerate(file, 1):
                 words = text.partition("#")[0].split()
@@ -74,12 +81,10 @@ class LibsvmSource:
                         file=path.name,
                         line=line,
                     ) from error
+                self._columns = max(self._columns, 1 + int(columns.max(initial=-1)))
                 values = np.array([v for _, v in pairs], np.float32)
-                rows = np.zeros(len(pairs), np.int64)
-                self._values.append(SparseValues(col=columns, value=values, row=rows))
-                known = labels if subset != "unlabelled" else ()
-                index.add(str(count), known, subset)
-                count += 1
+                self._pairs.append(columns.tobytes() + values.tobytes())
+                index.add(None, labels if subset != "unlabelled" else (), subset)
 
 
 def is_libsvm(source: Path) -> bool:

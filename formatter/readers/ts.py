@@ -14,9 +14,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from autodl.errors import BundleError
-from autodl.metadata import Format, MatrixSpec
 from autodl.records import Example
 from formatter.readers.files import sort_labels
+from formatter.readers.series import describe_series
+from formatter.scratch import Spool
 from formatter.source import IndexBuilder, Options, Shape, Subset
 
 
@@ -26,7 +27,9 @@ class TsSource:
     kind = "ts"
 
     def __init__(self, source: Path, options: Options) -> None:
-        self._values: list[NDArray[np.float32]] = []  # (steps, channels) each
+        self._values = Spool(options.scratch)  # of each series, float32 (steps, channels)
+        self._channels = 0
+        self._lengths: set[int] = set()
         index = IndexBuilder()
         for subset, path in _parts(find_ts(source) or source, options.test_part):
             self._add(path, subset, index)
@@ -37,23 +40,16 @@ class TsSource:
 
     def read(self, rows: NDArray[np.int32]) -> Iterator[Example]:
         """See ``Source``."""
+        self._values.flush()
         for number in rows.tolist():
-            yield Example(dense=self._values[number])
+            values = np.frombuffer(self._values.read(number), np.float32)
+            yield Example(dense=values.reshape(-1, self._channels))
 
     def shape(self) -> Shape:
-        """As of a table of series."""
-        lengths = {len(values) for values in self._values}
-        matrix = MatrixSpec(
-            row_count=1,
-            col_count=self._values[0].shape[1],
-            num_channels=1,
-            format=Format.DENSE,
-        )
-        same = len(lengths) == 1 and lengths != {1}
-        return Shape(matrix, sequence_size=lengths.pop() if same else -1)
+        """See ``describe_series``."""
+        return describe_series(self._channels, self._lengths)
 
     def _add(self, path: Path, subset: Subset | None, index: IndexBuilder) -> None:
-        count = 0
         in_data = False
         with path.open(encoding="utf-8", errors="replace") as file:
             for line, text in enumerate(file, 1):
@@ -65,9 +61,7 @@ class TsSource:
                 try:
                     values = [[_number(v) for v in c.split(",")] for c in channels]
                     steps = np.array(values, np.float32).T
-                    if steps.ndim != 2 or (
-                        self._values and steps.shape[1:] != self._values[0].shape[1:]
-                    ):
+                    if steps.ndim != 2 or steps.shape[1] != (self._channels or steps.shape[1]):
                         raise ValueError
                 except ValueError as error:
                     raise BundleError(
@@ -77,10 +71,10 @@ class TsSource:
                         file=path.name,
                         line=line,
                     ) from error
-                self._values.append(steps)
-                names = (label.strip(),) if subset != "unlabelled" else ()
-                index.add(str(count), names, subset)
-                count += 1
+                self._channels = steps.shape[1]
+                self._lengths.add(len(steps))
+                self._values.append(steps.tobytes())
+                index.add(None, (label.strip(),) if subset != "unlabelled" else (), subset)
 
 
 def find_ts(source: Path) -> Path | None:

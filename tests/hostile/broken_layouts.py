@@ -161,6 +161,25 @@ def zips_in_a_zip(root: Path) -> None:
     (root / "d.solution.zip").write_bytes(b"PK")
 
 
+@broken("records-in-one-folder", ".")
+def both_subsets_in_one_folder(root: Path) -> None:
+    table(root)
+    for subset in ("train", "test"):
+        shutil.move(
+            root / f"d.data/{subset}/sample-d-{subset}.tfrecord", root / f"{subset}.tfrecord"
+        )
+    shutil.move(root / "d.data/train/metadata.textproto", root / "metadata.textproto")
+    shutil.rmtree(root / "d.data")
+
+
+@broken("records-in-one-folder", "d.data")
+def both_subsets_in_the_data_folder(root: Path) -> None:
+    table(root)
+    for subset in ("train", "test"):
+        shutil.move(root / f"d.data/{subset}/sample-d-{subset}.tfrecord", root / "d.data")
+        shutil.rmtree(root / "d.data" / subset)
+
+
 @broken("bundle-several-datasets")
 def two_datasets(root: Path) -> None:
     table(root)

@@ -57,16 +57,36 @@ def test_wrong_labels_are_named_with_record_and_likely_class(tmp_path: Path) -> 
 def test_nothing_is_said_where_classes_cannot_be_told_apart(tmp_path: Path) -> None:
     dataset = write(tmp_path, rows(120, told_apart=False))
     issues = find_label_issues(dataset, everything(dataset), None)
-    assert (issues.state, issues.records) == ("classes-not-told-apart", ())
+    assert (issues.state, issues.issues) == ("classes-not-told-apart", ())
 
 
-def test_few_examples_and_several_labels_are_left_alone(tmp_path: Path) -> None:
+def test_few_examples_are_left_alone(tmp_path: Path) -> None:
     few = write(tmp_path / "few", rows(30))
     assert find_label_issues(few, everything(few), None).state == "too-few-examples"
     both = [replace(e, label_index=np.array([0, 1]), label_score=np.ones(2)) for e in rows(60)]
-    several = write(tmp_path / "several", both)
-    state = find_label_issues(several, everything(several), None).state
-    assert state == "not-one-label-each"
+    always = write(tmp_path / "always", both)
+    assert find_label_issues(always, everything(always), None).state == "too-few-examples"
+
+
+def test_of_several_labels_each_is_looked_at_by_itself(tmp_path: Path) -> None:
+    random = np.random.default_rng(0)
+    has = random.random((200, 2)) < 0.5
+    values = random.normal(np.hstack([has, has]), SPREAD).astype(np.float32)
+    guess = random.random(200) < 0.5  # a third label, which nothing tells
+    given = np.column_stack([has, guess])
+    given[9, 0], given[30, 1] = True, False
+    values[9, ::2], values[30, 1::2] = -1, 2
+    examples = [
+        Example(i, np.flatnonzero(row), np.ones(row.sum()), dense=values[i : i + 1])
+        for i, row in enumerate(given)
+    ]
+    dataset = write(tmp_path, examples)
+    issues = find_label_issues(dataset, everything(dataset), None)
+    found = {f.record: f.message for f in issues.findings(["a", "b", "c"], "train")}
+    assert found[9] == "Labelled a, the example does not look like it."
+    assert found[30] == "Not labelled b, the example looks like it."
+    assert len(found) <= 6
+    assert not any("labelled c" in message.lower() for message in found.values())
 
 
 def test_large_datasets_are_looked_at_when_asked(

@@ -68,6 +68,14 @@ def test_equal_data_give_equal_bytes_so_that_they_need_be_sent_only_once(
     assert len(digests) == 1
 
 
+def test_the_options_of_format_are_taken_too(played, autodl, tmp_path) -> None:
+    rows = ["text,labels", *(f"some words {n},{'a;b' if n % 2 else 'b'}" for n in range(20))]
+    (tmp_path / "notes.csv").write_text("\n".join(rows))
+    done = autodl("submit", tmp_path / "notes.csv", "--separator", ";", "--seed", "3", "--dry-run")
+    assert done.exit_code == 0, done.output
+    assert "16 train, 4 test; 2 labels" in done.stderr
+
+
 @pytest.mark.parametrize("as_zip", [True, False], ids=["zip", "folder"])
 def test_a_bundle_is_sent_as_it_is(played, autodl, tiny_bundle, tmp_path, as_zip) -> None:
     source = tiny_bundle

@@ -14,6 +14,7 @@ from autodl.check import check
 from autodl.dataset import Dataset, open_subset
 from autodl.errors import AutoDLError
 from autodl.text import decode_tokens
+from formatter import scratch
 from formatter.convert import convert
 from formatter.source import Options
 
@@ -184,6 +185,23 @@ def test_a_long_table_is_series_by_name_and_time(tmp_path: Path) -> None:
     for example, labels in train(tmp_path / "out"):
         assert example.shape == (2 + int(labels[1]), 1, 2, 1)
         assert (np.diff(example[:, 0, 0, 0]) == 1).all()
+
+
+def test_a_long_table_need_not_be_in_order_nor_in_memory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(scratch, "BLOCK_ROWS", 4)
+    monkeypatch.setattr(scratch, "STRETCH_BYTES", 100)
+    header = ["series", "time", "x", "y", "label"]
+    mixed = [LONG[at] for at in np.random.default_rng(0).permutation(len(LONG))]
+    written = []
+    for name, rows in (("sorted", LONG), ("mixed", mixed)):
+        convert(write_table(tmp_path / f"{name}.csv", header, rows), tmp_path / name)
+        written.append(sorted(example.ravel().tolist() for example, _ in train(tmp_path / name)))
+    for example in (example for read in written for example in read):
+        first = int(example[0])
+        assert example == [v for t in range(len(example) // 2) for v in (first + t, -t)]
+    assert {len(read) for read in written} == {8}
 
 
 @pytest.mark.parametrize(
