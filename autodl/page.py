@@ -2,32 +2,16 @@
 
 from __future__ import annotations
 
-import base64
-import io
 from collections.abc import Iterable, Iterator, Mapping
 from html import escape
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-from PIL import Image
-
-from autodl.bundle import find_bundle
-from autodl.dataset import Dataset, open_subset
-from autodl.decode import decode_labels, decode_tensor
-from autodl.errors import BundleError
-from autodl.images import Pixels, decode_image
+from autodl.gallery import Example, pick_examples
 from autodl.report import Report
 from autodl.summary import describe_label_issues
-from autodl.text import decode_tokens
 
-EXAMPLES = 24
-THUMBNAIL_PIXELS = 128
 SHOWN_CLASSES = 100
-SHOWN_LETTERS = 300
-SHOWN_VALUES = 20
-LOOKED_AT = ("label-suspicious", "similar-examples", "duplicates-with-other-labels")
 
 _PAGE = """<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><title>{title}</title><style>
@@ -47,8 +31,7 @@ def render_page(root: Path, report: Report) -> str:
     title = escape(str(report.summary.get("name", "Dataset")))
     parts = [_verdict(report), *_findings(report), *_facts(report.summary)]
     parts += _classes(report.summary)
-    if "train" in report.summary.get("subsets", {}):
-        parts += _examples(root, report)
+    parts += _examples(pick_examples(root, report))
     return _PAGE.format(title=title, body="\n".join(parts))
 
 
@@ -137,75 +120,39 @@ def _classes(summary: Mapping[str, Any]) -> Iterator[str]:
     yield "</table>"
 
 
-def _examples(root: Path, report: Report) -> Iterator[str]:
-    """A few training examples, and those that findings name."""
-    try:
-        dataset = open_subset(find_bundle(root).train)
-    except BundleError:
-        return  # the findings say why
-    named = [f.record for f in report.findings if f.code in LOOKED_AT and f.record is not None]
-    if named:
-        yield from _figures("Look at these", dataset, named)
-    step = max(1, len(dataset) // EXAMPLES)
-    yield from _figures("Examples", dataset, range(0, len(dataset), step)[:EXAMPLES])
+def _examples(examples: Iterable[Example]) -> Iterator[str]:
+    """Those that findings name, then the others."""
+    for title, is_named in (("Look at these", True), ("Examples", False)):
+        figures = [_figure(example) for example in examples if example.is_named is is_named]
+        if figures:
+            yield f'<h2>{title}</h2><div class="examples">{"".join(figures)}</div>'
 
 
-def _figures(title: str, dataset: Dataset, records: Iterable[int]) -> Iterator[str]:
-    yield f'<h2>{title}</h2><div class="examples">'
-    for index in records:
-        try:
-            yield _example(dataset, index)
-        except BundleError as error:
-            yield f'<figure class="error">{index}: {escape(error.message)}</figure>'
-    yield "</div>"
-
-
-def _example(dataset: Dataset, index: int) -> str:
-    record = dataset.record(index)
-    names = dataset.get_class_labels()
-    labels = decode_labels(record, len(names))
-    caption = escape(", ".join(names[column] for column in np.flatnonzero(labels)))
-    if record.compressed:  # of a video one frame is enough
-        middle = record.compressed[len(record.compressed) // 2]
-        content = _picture(decode_image(middle, dataset.metadata.get_num_channels()))
-    else:
-        content = _numbers(dataset, decode_tensor(record, dataset.metadata_))
-    return f"<figure>{content}<figcaption>{index}: {caption}</figcaption></figure>"
-
-
-def _numbers(dataset: Dataset, example: NDArray[np.float32]) -> str:
-    match dataset.metadata_.domain:
-        case "image" | "video" if len(example):
-            frame = np.clip(np.nan_to_num(example[len(example) // 2]), 0, 1)
-            return _picture(np.round(frame * 255).astype(np.uint8))
-        case "text":
-            return escape(decode_tokens(example, dataset.metadata_)[:SHOWN_LETTERS])
-        case "speech":
-            return _waveform(example.reshape(-1))
-    values = example.reshape(-1)[:SHOWN_VALUES].tolist()
-    return escape(", ".join(f"{value:g}" for value in values))
-
-
-def _picture(pixels: Pixels) -> str:
-    image = Image.fromarray(pixels[:, :, :3] if pixels.shape[2] >= 3 else pixels[:, :, 0])
-    image.thumbnail((THUMBNAIL_PIXELS, THUMBNAIL_PIXELS))
-    packed = io.BytesIO()
-    image.save(packed, "JPEG")
-    data = base64.b64encode(packed.getvalue()).decode("ascii")
-    return f'<img src="data:image/jpeg;base64,{data}" alt="">'
-
-
-def _waveform(values: NDArray[np.float32]) -> str:
-    finite = np.nan_to_num(values)
-    top = float(np.abs(finite).max(initial=0)) or 1.0
-    parts = np.array_split(finite, min(200, max(1, len(finite))))
-    lines = "".join(
-        f"M{x} {50 - 50 * float(part.max(initial=-top)) / top:.1f}"
-        f"V{50.5 - 50 * float(part.min(initial=top)) / top:.1f}"
-        for x, part in enumerate(parts)
-        if len(part)
-    )
+def _figure(example: Example) -> str:
+    if example.kind == "error":
+        return f'<figure class="error">{example.record}: {escape(str(example.content))}</figure>'
+    caption = escape(", ".join(example.labels))
     return (
-        f'<svg viewBox="0 0 {len(parts)} 101" preserveAspectRatio="none">'
-        f'<path d="{lines}" stroke="#1a5fb4"/></svg>'
+        f"<figure>{_content(example)}<figcaption>{example.record}: {caption}</figcaption></figure>"
+    )
+
+
+def _content(example: Example) -> str:
+    match example.kind, example.content:
+        case "picture", str(data):
+            return f'<img src="data:image/jpeg;base64,{escape(data)}" alt="">'
+        case "wave", list(outline):
+            return (
+                f'<svg viewBox="0 0 {len(outline)} 101" preserveAspectRatio="none">'
+                f'<path d="{draw_wave(outline)}" stroke="#1a5fb4"/></svg>'
+            )
+        case "values", list(values):
+            return ", ".join("?" if value is None else f"{value:g}" for value in values)
+    return escape(str(example.content))
+
+
+def draw_wave(outline: Iterable[Any]) -> str:
+    """The path of a wave's (low, high) in a box 101 high, a step wide each."""
+    return "".join(
+        f"M{x} {50 - 50 * high:.1f}V{50.5 - 50 * low:.1f}" for x, (low, high) in enumerate(outline)
     )

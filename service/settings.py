@@ -11,13 +11,21 @@ import json
 import os
 import re
 import secrets
+import sys
 import tempfile
 from collections.abc import Callable
-from ipaddress import ip_network
+from ipaddress import ip_address, ip_network
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import Field, PositiveFloat, PositiveInt, SecretStr, field_validator
+from pydantic import (
+    Field,
+    PositiveFloat,
+    PositiveInt,
+    SecretStr,
+    ValidationError,
+    field_validator,
+)
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from autodl.errors import UsageError
@@ -50,9 +58,11 @@ class Settings(BaseSettings):
     reconcile: bool = True  # False: `python -m service.reconciler` decides, in another process
     database_url: str = ""  # empty: SQLite in the data directory
     storage: str = ""  # empty: files in the data directory
-    executor: Literal["local", "kubernetes"] = "local"  # where runs are carried out
+    executor: Literal["local", "kubernetes", "slurm"] = "local"  # where runs are carried out
     secret: SecretStr | None = None  # None: made once and kept in the data directory
     log_format: str = Field(default="text", pattern="^(text|json)$")
+    # OpenTelemetry's own name, without our prefix; empty: no traces are recorded
+    otlp_endpoint: str = Field(default="", validation_alias="OTEL_EXPORTER_OTLP_ENDPOINT")
 
     gpus: Annotated[tuple[str, ...], NoDecode] | None = None  # None: every GPU of this machine
     solutions: dict[str, Path] = {}  # further solutions by name: {"mine": "/path/to/folder"}
@@ -68,6 +78,7 @@ class Settings(BaseSettings):
     check_seconds: PositiveFloat = 3600.0
     publish_seconds: PositiveFloat = 600.0
     queue_seconds: PositiveFloat = 7 * 86400.0  # a submission that waits longer expires
+    review_seconds: PositiveFloat = 3 * 86400.0  # one held for its owner's look expires then
     poll_seconds: PositiveFloat = 0.5  # the reconciler's pause between two rounds
     keep_run_seconds: float = Field(default=3600.0, ge=0)  # a work folder, after its end
 
@@ -157,6 +168,11 @@ class Settings(BaseSettings):
         return self.public_url.rstrip("/") or f"http://{self.host}:{self.port}"
 
     @property
+    def is_local(self) -> bool:
+        """Whether only this machine can reach the service."""
+        return self.host == "localhost" or _is_loopback(self.host)
+
+    @property
     def gpu_slots(self) -> tuple[str, ...]:
         """Ids for ``CUDA_VISIBLE_DEVICES``, one run each; empty where there is no GPU."""
         if self.gpus is not None:
@@ -191,6 +207,13 @@ class Settings(BaseSettings):
         return read_or_make(self.data / "secret", lambda: secrets.token_hex(32))
 
 
+def _is_loopback(host: str) -> bool:
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return False  # a name
+
+
 def is_weak(secret: str) -> bool:
     """Whether a secret can be guessed: short, monotonous, or an example out of a document."""
     words_apart = WEAK_WORDS.sub("", secret.lower())
@@ -222,8 +245,34 @@ class KubernetesSettings(BaseSettings):
     runtime_class: str = ""  # like gvisor
     priority_class: str = ""
     pull_secret: str = ""
+    weights_claim: str = ""  # a volume of further weights, for AUTODL_WEIGHTS; its mount is /weights
     queue: str = ""  # Kueue's LocalQueue; empty: plain Jobs
     queue_priority: str = ""  # Kueue's WorkloadPriorityClass
+
+
+class SlurmSettings(BaseSettings):
+    """Where and how runs become jobs of a Slurm cluster; each field is ``AUTODL_SLURM_...``.
+
+    Empty texts leave the choice to the cluster.
+    """
+
+    model_config = SettingsConfigDict(env_prefix="AUTODL_SLURM_", frozen=True, extra="ignore")
+
+    api_url: str = Field(min_length=1)  # where runs report to: the service, from the nodes
+    folder: Path | None = None  # of the runs, where this machine and the nodes see it; None: data
+    slots: PositiveInt = 8  # solving runs at once, waiting ones too; the rest stays in the database
+    check_slots: PositiveInt = 4
+    partition: str = ""
+    check_partition: str = ""  # of checks, which need no GPU; empty: as for solving
+    account: str = ""
+    qos: str = ""
+    constraint: str = ""
+    gres: str = "gpu:1"  # of a solving run; empty: it gets no GPU
+    cpus: PositiveInt = 4
+    memory_bytes: PositiveInt = 16 * 1024**3  # of a job; the solution may use four fifths
+    python: str = sys.executable  # on the nodes, with this package installed
+    container: str = ""  # what comes before it, like: apptainer exec --nv --bind /lab worker.sif
+    conf: Path | None = None  # SLURM_CONF, where it does not lie where Slurm looks for it
 
 
 def read_or_make(path: Path, make: Callable[[], str]) -> str:
@@ -240,6 +289,37 @@ def read_or_make(path: Path, make: Callable[[], str]) -> str:
             os.link(aside, path)
         Path(aside).unlink()
     return path.read_text(encoding="ascii", errors="replace").strip()
+
+
+S = TypeVar("S", bound=BaseSettings)
+
+
+def load_settings(kind: type[S], **given: Any) -> S:
+    """Settings from the environment, but for what is given.
+
+    Raises ``UsageError`` (``setting-invalid``).
+    """
+    try:
+        return kind(**given)
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = "_".join(str(part) for part in first["loc"])
+        prefix = kind.model_config["env_prefix"]
+        raise UsageError(
+            "setting-invalid",
+            f"The setting {name}: {first['msg']}.",
+            hint=f"It comes from an option or from {prefix}{name.upper()}.",
+        ) from error
+
+
+def read_gpus() -> str | None:
+    """The cards that a cluster gave to this job, numbered as the node numbers them.
+
+    Where a job sees no others, ``CUDA_VISIBLE_DEVICES`` counts from 0; a part of a card has no
+    number but a name, which stands there only.
+    """
+    seen = os.environ.get("CUDA_VISIBLE_DEVICES", "")  # noqa: TID251 as above
+    return seen if "-" in seen else os.environ.get("SLURM_JOB_GPUS") or None  # noqa: TID251
 
 
 def inherited_environment() -> dict[str, str]:

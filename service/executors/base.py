@@ -30,6 +30,15 @@ class Frozen(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
+class Source(Frozen):
+    """What an uploaded file is called, and how raw data are to be formatted."""
+
+    name: str = Field(default="bundle.zip", pattern=r"^[^/\x00.][^/\x00]*$")
+    label: tuple[str, ...] = ()  #: of a table: its label column, or several 0/1 columns
+    separator: str | None = None  #: between several labels in one cell
+    test: float | None = None  #: share of the test part, where the data are not split
+
+
 class StageSpec(Frozen):
     """The bundle to fetch, and how it must turn out."""
 
@@ -67,6 +76,7 @@ class RunSpec(Frozen):
     run_id: str
     tenant: str
     kind: RunKind
+    source: Source = Source()
     stage: StageSpec
     solve: SolveSpec
     publish: PublishSpec

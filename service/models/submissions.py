@@ -17,6 +17,7 @@ class SubmissionState(StrEnum):
 
     UPLOADING = "uploading"
     VALIDATING = "validating"
+    HELD = "held"
     QUEUED = "queued"
     RUNNING = "running"
     SCORING = "scoring"
@@ -68,16 +69,25 @@ class Submission(Base):
     bundle_bytes: Mapped[int] = mapped_column(BigInteger)
     bundle_sha256: Mapped[str] = mapped_column(String(64))
     upload_id: Mapped[str | None] = mapped_column(String(36), index=True)  #: whose bytes these are
+    #: ``executors.base.Source``: the file's name, and how raw data are made a bundle
+    source: Mapped[Json] = mapped_column(default=dict)
+    review_seconds: Mapped[float | None]  #: hold it so long for its owner once the check has passed
+    held_until: Mapped[datetime | None] = mapped_column(index=True)  #: set while it is held
+    released_at: Mapped[datetime | None]  #: when its owner let it run
+    notify: Mapped[bool | None]  #: by mail at its end; None: as the account has it
     rerun_of: Mapped[str | None] = mapped_column(String(36))
+    #: Of the request that sent the bytes: the trace that the whole submission belongs to.
+    traceparent: Mapped[str | None] = mapped_column(String(55))
     #: The only run that may write. No foreign key: ``run`` points here already.
     current_run_id: Mapped[str | None] = mapped_column(String(36))
-    report: Mapped[Json | None]  #: findings of the check
+    #: Findings of the check; they are many, and read only where they are shown.
+    report: Mapped[Json | None] = mapped_column(deferred=True)
     result: Mapped[Json | None]  #: the figures of a success, see ``submissions/service.py``
     error: Mapped[Json | None]  #: family, code, message, hint, file, record, line
     cancel_wanted: Mapped[bool] = mapped_column(default=False)
     created_at: Mapped[datetime] = mapped_column(default=utc_now)
     updated_at: Mapped[datetime] = mapped_column(default=utc_now, onupdate=utc_now)
-    ended_at: Mapped[datetime | None]
+    ended_at: Mapped[datetime | None] = mapped_column(index=True)
     retained_until: Mapped[datetime | None] = mapped_column(index=True)  #: None: until deleted
     deleted_at: Mapped[datetime | None] = mapped_column(index=True)  #: gone for all but the purge
 
@@ -101,8 +111,9 @@ class Run(Base):
     absences: Mapped[int] = mapped_column(default=0)  #: observations in a row that missed it
     observed_at: Mapped[datetime | None]
     created_at: Mapped[datetime] = mapped_column(default=utc_now)
-    started_at: Mapped[datetime | None]
-    ended_at: Mapped[datetime | None]
+    started_at: Mapped[datetime | None] = mapped_column(index=True)
+    ended_at: Mapped[datetime | None] = mapped_column(index=True)
+    steps: Mapped[Json | None]  #: of each of its programs: [begin, end], seconds of Unix time
 
 
 class CurvePoint(Base):

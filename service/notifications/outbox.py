@@ -50,7 +50,8 @@ def announce_end(session: Session, submission: Submission) -> None:
     """The submission has ended: tell whoever wants to know."""
     account = session.get_one(Account, submission.account_id)
     event = f"submission.{submission.state.value}"
-    if account.email and account.verified_at and account.wants_mail and submission.state in MAILED:
+    wanted = account.wants_mail if submission.notify is None else submission.notify
+    if account.email and account.verified_at and wanted and submission.state in MAILED:
         enqueue_mail(session, account.id, event, account.email, submission_id=submission.id)
     for webhook in list_webhooks(session, account.id):
         enqueue_webhook(session, webhook, event, {"submission_id": submission.id})

@@ -6,7 +6,7 @@ run's own; each call is fenced by it in the transaction of its write, as it is f
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Body, Depends, Request, Response
 from fastapi.responses import StreamingResponse
@@ -23,6 +23,7 @@ MAX_FILE_BYTES = 4 * 1024**3
 MAX_JSON_BYTES = 64 * 1024 * 1024  # a report of a check may be long
 
 Json = dict[str, Any]
+Steps = dict[Literal["stage", "solve", "score", "publish"], tuple[float, float | None]]
 
 router = APIRouter(
     prefix="/internal/runs/{run_id}", include_in_schema=False, dependencies=[Depends(check_port)]
@@ -47,6 +48,15 @@ def add_point(
         service.record_point(session, run_id, token, point)
 
 
+@router.post("/steps", status_code=204)
+def note_steps(
+    run_id: str, token: Token, context: ContextDep, steps: Annotated[Steps, Body()]
+) -> None:
+    """When the run's programs began and ended."""
+    with context.database.write() as session:
+        service.note_steps(session, run_id, token, steps)
+
+
 @router.post("/scoring", status_code=204)
 def begin_scoring(run_id: str, token: Token, context: ContextDep) -> None:
     """The solution has stopped."""
@@ -59,12 +69,14 @@ def end_check(
     run_id: str,
     token: Token,
     context: ContextDep,
+    *,
     report: Annotated[Json, Body()],
     error: Annotated[Json | None, Body()] = None,
+    made: Annotated[Json | None, Body()] = None,
 ) -> None:
-    """The data were checked."""
+    """The data were checked, and a bundle was made of raw ones."""
     with context.database.write() as session:
-        service.finish_check(session, run_id, token, report, error)
+        service.finish_check(session, run_id, token, report, error, made)
 
 
 @router.post("/solve", status_code=204, max_body_size=MAX_JSON_BYTES)

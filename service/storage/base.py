@@ -92,6 +92,10 @@ class Storage(Protocol):
     ``object-not-found`` when the key names nothing.
     """
 
+    @property
+    def origin(self) -> str:
+        """Of the addresses that ``sign_part`` gives (RFC 6454); empty where it gives none."""
+
     def prepare(self) -> None:
         """Make the place of the objects, if it is not there."""
 

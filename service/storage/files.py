@@ -31,6 +31,8 @@ from service.storage.parts import FilePartWriter, PartFolder, sync_folder, trans
 class FileStorage:
     """Objects as files below one folder."""
 
+    origin = ""  # parts come through the service
+
     def __init__(self, root: Path) -> None:
         self.root = root
         self._aside = root / ".aside"  # no valid key can name it, nor the next

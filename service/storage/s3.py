@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, cast
-from urllib.parse import SplitResult, parse_qsl, unquote
+from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
 
 import boto3
 from boto3.s3.transfer import TransferConfig
@@ -91,6 +91,13 @@ class S3Storage:
         self._declared: Any = {}
         if str(client.meta.endpoint_url).endswith("amazonaws.com"):
             self._declared = {"ChecksumAlgorithm": "SHA256"}
+
+    @property
+    def origin(self) -> str:
+        """See ``Storage``."""
+        where = {"Bucket": self.bucket, "Key": "any"}
+        scheme, host, *_ = urlsplit(self.client.generate_presigned_url("get_object", Params=where))
+        return f"{scheme}://{host}"
 
     def prepare(self) -> None:
         """See ``Storage``; Amazon wants a region here unless it is us-east-1."""

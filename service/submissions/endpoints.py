@@ -13,6 +13,7 @@ from fastapi.sse import EventSourceResponse, ServerSentEvent
 from sqlalchemy.orm import Session
 
 from autodl.errors import UsageError
+from service.accounts.quotas import tell_rate
 from service.auth import authenticate
 from service.context import ContextDep
 from service.errors import PROBLEMS
@@ -20,6 +21,7 @@ from service.idempotency import KeyHeader
 from service.models import Submission, SubmissionState
 from service.submissions import (
     events,
+    holding,
     keeping,
     paging,
     receive,
@@ -27,12 +29,13 @@ from service.submissions import (
     results,
     service,
 )
-from service.submissions.access import Found, ReaderDep
+from service.submissions.access import Described, Found, ReaderDep, reading
 from service.submissions.schemas import (
     CurveView,
     FileList,
     FileView,
     ReportView,
+    RequestOptions,
     RerunRequest,
     SubmissionChange,
     SubmissionPage,
@@ -52,12 +55,15 @@ BODIES: dict[str, Any] = {
             "multipart/form-data": {
                 "schema": {
                     "type": "object",
-                    "required": ["file"],
                     "properties": {
                         "file": {
                             "type": "string",
                             "format": "binary",
-                            "description": "the bundle as a zip",
+                            "description": "the bundle as a zip; or raw data, as one zip or table",
+                        },
+                        "upload_id": {
+                            "type": "string",
+                            "description": "in place of a file: what was uploaded before",
                         },
                         "name": {"type": "string", "maxLength": service.MAX_NAME_CHARACTERS},
                         "budget_seconds": {"type": "number", "minimum": 1},
@@ -67,6 +73,7 @@ BODIES: dict[str, Any] = {
                             "pattern": "^[0-9a-fA-F]{64}$",
                             "description": "of the file, in hexadecimal",
                         },
+                        **RequestOptions.model_json_schema()["properties"],
                     },
                 }
             },
@@ -96,7 +103,8 @@ def create_submission(
 
     With an `Idempotency-Key` it can be sent again without making another one.
     """
-    return receive.receive_submission(request, context, account_id, key)
+    answer = receive.receive_submission(request, context, account_id, key)
+    return tell_rate(answer, context, account_id)
 
 
 @router.get("")
@@ -125,12 +133,15 @@ def list_submissions(
 
 @router.get("/{submission_id}", response_model=SubmissionView)
 def read_submission(
-    submission: Found,
+    request: Request,
+    submission_id: str,
     context: ContextDep,
+    _: Described = None,
     if_none_match: Annotated[str | None, Header(max_length=1000)] = None,
 ) -> Response:
     """One submission. With the last `ETag` as `If-None-Match`: 304 when nothing has changed."""
-    with context.database.read() as session:
+    # Asked for the most: one thread and one session for all of it, see access.get_submission.
+    with reading(request, submission_id, context) as (session, submission):
         body, etag = _write(results.describe(session, submission))
     headers = {"ETag": etag, "Cache-Control": "private, no-cache"}
     if submission.state not in service.ENDED:
@@ -169,6 +180,17 @@ def delete_submission(
         keeping.delete_submission(session, submission)
 
 
+@router.post("/{submission_id}/start", status_code=202)
+def start_submission(
+    submission_id: str, context: ContextDep, account_id: AccountId
+) -> SubmissionView:
+    """Let a held submission run, once you have seen its report; again changes nothing."""
+    with context.database.write() as session:
+        submission = holding.start_submission(session, account_id, submission_id)
+        session.flush()
+        return results.describe(session, submission)
+
+
 @router.post("/{submission_id}/cancel", status_code=202)
 def cancel_submission(
     submission_id: str, context: ContextDep, account_id: AccountId
@@ -195,7 +217,8 @@ def rerun_submission(
 ) -> Response:
     """Run the same data again, as a new submission; nothing is sent again."""
     wanted = asked or RerunRequest()
-    return receive.rerun_submission(context, account_id, key, submission_id, wanted)
+    answer = receive.rerun_submission(context, account_id, key, submission_id, wanted)
+    return tell_rate(answer, context, account_id)
 
 
 @router.get("/{submission_id}/events", response_class=EventSourceResponse)

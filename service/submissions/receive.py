@@ -1,4 +1,4 @@
-"""A submission from a request: a form with its file, or JSON that names an upload.
+"""A submission from a request: a form with its file, or a form or JSON that names an upload.
 
 A file is streamed into the store, then its row is written; of what is refused nothing is kept.
 """
@@ -20,18 +20,21 @@ from service.accounts import quotas
 from service.accounts.limits import Limits
 from service.body import find_length, read_body
 from service.context import Context
+from service.executors.base import Source
 from service.idempotency import Answer, answer_once, is_known
-from service.models import Submission, new_id
+from service.models import Json, Submission, new_id
 from service.storage import StoredObject
 from service.submissions import repository, results, service
 from service.submissions.form import Part, read_parts
-from service.submissions.schemas import RerunRequest, SubmissionRequest
+from service.submissions.schemas import RequestOptions, RerunRequest, SubmissionRequest
 from service.uploads import service as uploads
 
 ROUTE = "POST /v1/submissions"
-TEXT_FIELDS = ("name", "budget_seconds", "solution", "sha256")
+OPTIONS = tuple(RequestOptions.model_fields)
+TEXT_FIELDS = ("name", "budget_seconds", "solution", "sha256", "upload_id", *OPTIONS)
 OVERHEAD_BYTES = 1024 * 1024  # of a form around its file
 MAX_JSON_BYTES = 64 * 1024
+MAX_FILE_NAME = 60  # characters: of at most four bytes each, which every file system takes
 SHA256 = re.compile(r"[0-9a-fA-F]{64}")
 
 
@@ -72,6 +75,9 @@ def submit_upload(
             name=asked.name or _shorten(upload.name),
             budget_seconds=asked.budget_seconds,
             solution=asked.solution,
+            source=_describe_source(asked, Source(name=_clean(upload.name))),
+            review=bool(asked.review),
+            notify=asked.notify,
         )
         return accept(session, service.create_submission(session, account_id, wanted, upload))
 
@@ -96,6 +102,9 @@ def rerun_submission(
             name=asked.name or before.name,
             budget_seconds=asked.budget_seconds or before.budget_seconds,
             solution=asked.solution or before.solution,
+            source=_describe_source(asked, Source.model_validate(before.source)),
+            review=bool(asked.review),
+            notify=before.notify if asked.notify is None else asked.notify,
         )
         again = service.create_submission(
             session, account_id, wanted, upload, rerun_of=submission_id
@@ -114,34 +123,65 @@ def receive_form(
     Wrong fields that come before the file are refused before it is read. Raises ``UsageError``:
     ``upload-too-large``, ``field-missing``, ``field-invalid``, ``digest-mismatch``,
     ``idempotency-key-reused``, and what ``form.read_parts`` and ``service.check_request`` raise; or
-    ``LimitError`` (``quota-exceeded``).
+    ``LimitError`` (``quota-exceeded``). A form may name an ``upload_id`` in place of a file.
     """
     uploads.check_size(context.settings, (find_length(request) or 0) - OVERHEAD_BYTES)
     with context.database.read() as session:
         if not is_known(session, (account_id, ROUTE, key)):
             quotas.check(session, account_id, Limits.of(context.settings))
-    upload_id, received, kept = new_id(), _Received({}), False
+    upload_id, received, stored = new_id(), _Received({}), None
     try:
         for part in read_parts(request):
             _receive_part(part, received, context, uploads.upload_key(upload_id))
         wanted = _check_fields(received, context)
-        bundle = _check_bundle(received)
+        if not received.fields.get("upload_id"):
+            stored = _check_bundle(received)
+    finally:
+        if stored is None:
+            context.storage.delete(uploads.upload_prefix(upload_id))
+    if stored is None:
+        return submit_upload(context, account_id, key, _name_upload(received, wanted))
+    return _submit_stored(context, account_id, key, received.fields, wanted, stored)
 
-        def make(session: Session) -> Answer:
-            nonlocal kept
-            name = _shorten(received.filename) or "bundle.zip"
-            upload = uploads.record_upload(session, context, account_id, name, bundle)
-            kept = upload.key == bundle.key
-            return accept(session, service.create_submission(session, account_id, wanted, upload))
 
-        asked = received.fields | {"sha256": bundle.sha256}
+def submit_content(
+    context: Context, account_id: str, filename: str, content: bytes, budget_seconds: float
+) -> Response:
+    """A submission of a file that we have made ourselves. Raises like ``receive_form``."""
+    received = _Received({"budget_seconds": f"{budget_seconds:g}"}, filename)
+    wanted = _check_fields(received, context)
+    upload_id = new_id()
+    stored = context.storage.put(uploads.upload_key(upload_id), [content])
+    return _submit_stored(context, account_id, None, received.fields, wanted, stored)
+
+
+def _submit_stored(
+    context: Context,
+    account_id: str,
+    key: str | None,
+    fields: dict[str, str],
+    wanted: service.Request,
+    stored: StoredObject,
+) -> Response:
+    """A submission of bytes that are stored; they are removed where another row has the same."""
+    kept = False
+
+    def make(session: Session) -> Answer:
+        nonlocal kept
+        name = wanted.source.name
+        upload = uploads.record_upload(session, context, account_id, name, stored)
+        kept = upload.key == stored.key
+        return accept(session, service.create_submission(session, account_id, wanted, upload))
+
+    asked = fields | {"sha256": stored.sha256}
+    try:
         return answer_once(context.database, (account_id, ROUTE, key), asked, make)
     except BaseException:
         kept = False
         raise
     finally:
         if not kept:
-            context.storage.delete(uploads.upload_prefix(upload_id))
+            context.storage.delete(stored.key.rpartition("/")[0])
 
 
 def accept(session: Session, submission: Submission) -> Answer:
@@ -170,6 +210,37 @@ def _shorten(filename: str) -> str:
     return "".join(filter(str.isprintable, own_name))[:100]
 
 
+def _clean(filename: str) -> str:
+    """A file's own name as a file of ours may be called: what raw data are is told by its end."""
+    own_name = PurePosixPath(filename.replace("\\", "/")).name
+    printable = "".join(filter(str.isprintable, own_name))
+    return printable[-MAX_FILE_NAME:].lstrip(". ") or "bundle.zip"
+
+
+def _describe_source(asked: RequestOptions, known: Source) -> Source:
+    """What is known of the data's source, with what is said of it now."""
+    changes: Json = {"separator": asked.separator, "test": asked.test}
+    if asked.label is not None:
+        changes["label"] = tuple(part.strip() for part in asked.label.split(",") if part.strip())
+    return known.model_copy(update={key: v for key, v in changes.items() if v is not None})
+
+
+def _name_upload(received: _Received, wanted: service.Request) -> SubmissionRequest:
+    """The same as JSON would ask for, of a form without a file."""
+    if received.bundle is not None and received.bundle.size_bytes:
+        raise UsageError(
+            "field-invalid", "The form has a file and an upload_id: it must be one of them."
+        )
+    options = _read_options(received.fields)
+    return SubmissionRequest(
+        upload_id=received.fields["upload_id"],
+        name=received.fields.get("name") or None,
+        budget_seconds=wanted.budget_seconds,
+        solution=wanted.solution,
+        **options.model_dump(),
+    )
+
+
 def _receive_part(part: Part, received: _Received, context: Context, key: str) -> None:
     if part.name in received.fields or (part.name == "file" and received.bundle is not None):
         raise UsageError("field-invalid", f"The field {part.name!r} is given twice.")
@@ -180,7 +251,8 @@ def _receive_part(part: Part, received: _Received, context: Context, key: str) -
             key, part.chunks, max_bytes=context.settings.max_upload_bytes
         )
     elif part.name in TEXT_FIELDS:
-        received.fields[part.name] = part.read_text().strip()
+        text = part.read_text()
+        received.fields[part.name] = text if part.name == "separator" else text.strip()
     else:
         known = ", ".join(("file", *TEXT_FIELDS))
         raise UsageError(
@@ -198,12 +270,25 @@ def _check_fields(received: _Received, context: Context) -> service.Request:
             budget = float(text)
         except ValueError as error:
             raise UsageError("field-invalid", "budget_seconds is not a number.") from error
+    options = _read_options(fields)
     return service.check_request(
         context.settings,
         name=fields.get("name") or _shorten(received.filename),
         budget_seconds=budget,
         solution=fields.get("solution"),
+        source=_describe_source(options, Source(name=_clean(received.filename))),
+        review=bool(options.review),
+        notify=options.notify,
     )
+
+
+def _read_options(fields: dict[str, str]) -> RequestOptions:
+    try:
+        return RequestOptions.model_validate({k: fields[k] for k in OPTIONS if fields.get(k)})
+    except ValidationError as error:
+        wrong = error.errors(include_url=False)[0]
+        message = f"The field {wrong['loc'][0]!s} is not what it must be: {wrong['msg']}."
+        raise UsageError("field-invalid", message) from error
 
 
 def _check_bundle(received: _Received) -> StoredObject:

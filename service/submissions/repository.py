@@ -9,11 +9,12 @@ from __future__ import annotations
 import hashlib
 import hmac
 import re
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
+from typing import NamedTuple
 
-from sqlalchemy import func, or_, select
-from sqlalchemy.orm import Session
+from sqlalchemy import Select, bindparam, func, or_, select, update
+from sqlalchemy.orm import Session, defer
 
 from autodl.errors import PlatformError, UsageError
 from service.accounts import fairness
@@ -23,6 +24,7 @@ from service.models import (
     CurvePoint,
     Run,
     RunKind,
+    RunState,
     Submission,
     SubmissionState,
     Tombstone,
@@ -30,6 +32,17 @@ from service.models import (
 )
 
 ID = re.compile(r"[0-9a-f-]{36}")
+WAITING = {RunKind.CHECK: SubmissionState.VALIDATING, RunKind.SOLVE: SubmissionState.QUEUED}
+
+
+class Waiting(NamedTuple):
+    """What is to be known of each one of a queue that may be long."""
+
+    id: str
+    account_id: str
+    created_at: datetime
+    budget_seconds: float
+    status_reason: str
 
 
 def get_submission(session: Session, account_id: str, submission_id: str) -> Submission:
@@ -122,8 +135,21 @@ def list_transitions(
 
 
 def list_live_runs(session: Session) -> Sequence[Run]:
-    """Every run whose outcome is not recorded yet, oldest first."""
-    return session.scalars(select(Run).where(Run.state.in_(LIVE)).order_by(Run.id)).all()
+    """Every run whose outcome is not recorded yet, without its spec, oldest first."""
+    query = select(Run).where(Run.state.in_(LIVE)).options(defer(Run.spec))
+    return session.scalars(query.order_by(Run.id)).all()
+
+
+def note_observed(session: Session, run_ids: Collection[str], at: datetime) -> None:
+    """The live ones among the runs were seen, and nothing has changed."""
+    seen = update(Run).where(Run.id.in_(run_ids), Run.state.in_(LIVE)).values(observed_at=at)
+    session.execute(seen, execution_options={"synchronize_session": False})
+
+
+def read_ends(session: Session, run_ids: Collection[str]) -> dict[str, datetime | None]:
+    """When the runs ended, of those that are known."""
+    query = select(Run.id, Run.ended_at).where(Run.id.in_(run_ids))
+    return {run_id: ended_at for run_id, ended_at in session.execute(query)}
 
 
 def count_live_runs(session: Session, kind: RunKind) -> int:
@@ -140,6 +166,25 @@ def list_canceling(session: Session) -> Sequence[Submission]:
     return session.scalars(query).all()
 
 
+def list_unreviewed(session: Session, now: datetime) -> Sequence[str]:
+    """The ids of the submissions that were held for their owners until before now."""
+    query = select(Submission.id).where(
+        Submission.held_until < now, Submission.state == SubmissionState.HELD
+    )
+    return session.scalars(query).all()
+
+
+def find_check_run(session: Session, submission_id: str) -> Run | None:
+    """The run that checked the data, if one has ended well."""
+    query = (
+        select(Run)
+        .where(Run.submission_id == submission_id, Run.kind == RunKind.CHECK)
+        .where(Run.state == RunState.ENDED)
+        .order_by(Run.number.desc())
+    )
+    return session.scalars(query.limit(1)).first()
+
+
 def find_current_run(session: Session, submission: Submission) -> Run | None:
     """The only run that may write, if there has been one."""
     return session.get(Run, submission.current_run_id) if submission.current_run_id else None
@@ -152,17 +197,48 @@ def lock_run(session: Session, run_id: str) -> tuple[Submission, Run]:
     return row[0], row[1]
 
 
-def list_waiting(session: Session, kind: RunKind) -> list[Submission]:
+def list_waiting(session: Session, kind: RunKind) -> list[Waiting]:
     """The submissions that wait for a run of this kind, in the order in which they will get it."""
-    state = SubmissionState.VALIDATING if kind is RunKind.CHECK else SubmissionState.QUEUED
-    query = (
-        select(Submission)
-        .outerjoin(Run, Run.id == Submission.current_run_id)
-        .where(Submission.state == state, or_(Run.id.is_(None), Run.state.not_in(LIVE)))
-    )
-    waiting = list(session.scalars(query))
-    shares = fairness.read_shares(session, {s.account_id for s in waiting})
+    waiting = [Waiting(*row) for row in session.execute(_waiting(kind))]
+    shares = fairness.read_shares(session, {w.account_id for w in waiting})
     return fairness.order(waiting, shares, kind)
+
+
+def list_expired(session: Session, before: datetime) -> list[str]:
+    """The ids of those that wait for a run, and have waited since before then."""
+    since = func.coalesce(Submission.released_at, Submission.created_at)
+    return [
+        row.id for kind in RunKind for row in session.execute(_waiting(kind).where(since < before))
+    ]
+
+
+def _waiting(kind: RunKind) -> Select[tuple[str, str, datetime, float, str]]:
+    return (
+        select(
+            Submission.id,
+            Submission.account_id,
+            Submission.created_at,
+            Submission.budget_seconds,
+            Submission.status_reason,
+        )
+        .outerjoin(Run, Run.id == Submission.current_run_id)
+        .where(Submission.state == WAITING[kind], or_(Run.id.is_(None), Run.state.not_in(LIVE)))
+    )
+
+
+def note_reasons(session: Session, kind: RunKind, reasons: Mapping[str, str]) -> None:
+    """What each of those that wait for a run of this kind waits for, in words."""
+    change = (
+        update(Submission)
+        .where(
+            Submission.id == bindparam("submission_id"),
+            Submission.state == WAITING[kind],
+            Submission.cancel_wanted.is_(False),
+        )
+        .values(status_reason=bindparam("reason"))
+    )
+    rows = [{"submission_id": i, "reason": reason} for i, reason in reasons.items()]
+    session.connection().execute(change, rows)
 
 
 def count_runs(session: Session, submission_id: str, kind: RunKind | None = None) -> int:

@@ -11,10 +11,40 @@ from service.models import CurvePoint, Submission, SubmissionState
 from service.submissions.sharing import DEFAULT_SECONDS, MAX_SECONDS
 
 
-class RerunRequest(BaseModel):
-    """What shall be different; the rest is as it was."""
+class RequestOptions(BaseModel):
+    """What may be said of a submission, in JSON and in a form alike; null is not to say it."""
 
     model_config = ConfigDict(extra="forbid")
+
+    label: str | None = Field(
+        default=None,
+        max_length=2000,
+        description="of raw data in a table: the label column, or several 0/1 columns as `a,b,c`",
+    )
+    separator: str | None = Field(
+        default=None,
+        min_length=1,
+        max_length=10,
+        description="of raw data: what stands between several labels in one cell",
+    )
+    test: float | None = Field(
+        default=None,
+        gt=0,
+        lt=1,
+        description="of raw data that are not split: the share of the test part; 0.2 if not said",
+    )
+    review: bool | None = Field(
+        default=None,
+        description="hold the submission when its data are checked, for you to look at the report:"
+        " it waits as `held` until you start it, cancel it, or `held_until` has come",
+    )
+    notify: bool | None = Field(
+        default=None, description="send a mail at its end; if not said, as your account has it"
+    )
+
+
+class RerunRequest(RequestOptions):
+    """What shall be different; the rest is as it was."""
 
     name: str | None = Field(default=None, max_length=200)
     budget_seconds: float | None = Field(default=None, ge=1, allow_inf_nan=False)
@@ -59,7 +89,7 @@ class View(BaseModel):
 
 
 class BundleView(View):
-    """The uploaded file."""
+    """The file that is learnt: the one that was uploaded, or the bundle made of it."""
 
     size_bytes: int
     sha256: str = Field(description="of the whole file, in hexadecimal")
@@ -104,6 +134,9 @@ class SubmissionView(View):
     created_at: datetime
     updated_at: datetime
     ended_at: datetime | None
+    held_until: datetime | None = Field(
+        description="of a held one: then it expires, if you have neither started nor canceled it"
+    )
     retained_until: datetime | None = Field(
         description="then it is deleted with all its results; null: when you delete it"
     )
@@ -200,7 +233,7 @@ def describe_submission(
 ) -> SubmissionView:
     """The row as the API shows it."""
     own = f"/v1/submissions/{submission.id}"
-    parts = ("events", "curve", "report", "log", "files", "cancel", "rerun", "shares")
+    parts = ("events", "curve", "report", "log", "files", "start", "cancel", "rerun", "shares")
     links = {"self": own, "page": f"/submissions/{submission.id}"}
     return SubmissionView(
         id=submission.id,
@@ -215,6 +248,7 @@ def describe_submission(
         created_at=submission.created_at,
         updated_at=submission.updated_at,
         ended_at=submission.ended_at,
+        held_until=submission.held_until,
         retained_until=submission.retained_until,
         upload_id=submission.upload_id,
         rerun_of=submission.rerun_of,

@@ -6,15 +6,16 @@ Every step is one function; the caller owns the transaction. Each changes the st
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from autodl.errors import BundleError, PlatformError, SolutionError, UsageError
+from service import tracing
 from service.accounts import fairness, quotas
 from service.accounts.limits import UNLIMITED, Limits
 from service.accounts.tokens import hash_secret
-from service.executors.base import RETRIED, End
+from service.executors.base import RETRIED, End, Source
 from service.models import (
     CurvePoint,
     Json,
@@ -27,14 +28,14 @@ from service.models import (
     new_id,
     utc_now,
 )
-from service.submissions import repository
+from service.submissions import holding, repository
 from service.submissions.states import ENDED as ENDED
 from service.submissions.states import TRANSITIONS as TRANSITIONS
 from service.submissions.states import transition as transition
 from service.worker.program import describe_error
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from sqlalchemy.orm import Session
 
@@ -43,6 +44,8 @@ if TYPE_CHECKING:
 
 S = SubmissionState
 MAX_NAME_CHARACTERS = 200
+LOG_NAME = "log.txt"  # of a run, below its prefix
+HEARD_EVERY = timedelta(seconds=10)  # that an executor is full is noted
 RETRIES = 2  # further runs after one that the platform failed
 
 
@@ -53,8 +56,11 @@ class Request:
     name: str
     budget_seconds: float
     solution: str
+    source: Source = field(default_factory=Source)
     limits: Limits = UNLIMITED  #: the operator's
     retained_until: datetime | None = None
+    review_seconds: float | None = None  #: None: it runs as soon as it can
+    notify: bool | None = None  #: by mail; None: as the account has it
 
 
 def check_request(
@@ -63,6 +69,9 @@ def check_request(
     name: str | None = None,
     budget_seconds: float | None = None,
     solution: str | None = None,
+    source: Source | None = None,
+    review: bool = False,
+    notify: bool | None = None,
 ) -> Request:
     """The request with defaults filled in; to be called before its bytes are stored.
 
@@ -84,7 +93,16 @@ def check_request(
     solution = solution or "winner"
     settings.get_solution(solution)
     until = utc_now() + timedelta(seconds=settings.retention_seconds)
-    return Request(name, budget, solution, Limits.of(settings), until)
+    return Request(
+        name,
+        budget,
+        solution,
+        source or Source(),
+        Limits.of(settings),
+        until,
+        settings.review_seconds if review else None,
+        notify,
+    )
 
 
 def run_prefix(run_id: str) -> str:
@@ -114,7 +132,11 @@ def create_submission(
         bundle_bytes=upload.size_bytes,
         bundle_sha256=upload.sha256 or "",
         upload_id=upload.id,
+        source=request.source.model_dump(mode="json"),
+        review_seconds=request.review_seconds,
+        notify=request.notify,
         rerun_of=rerun_of,
+        traceparent=(None if rerun_of else upload.traceparent) or tracing.current(),
         retained_until=request.retained_until,
     )
     quotas.hold(session, submission, request.limits)
@@ -159,6 +181,12 @@ def record_point(session: Session, run_id: str, token: str, point: Json) -> None
     session.merge(CurvePoint(run_id=run_id, **point))
 
 
+def note_steps(session: Session, run_id: str, token: str, steps: Mapping[str, object]) -> None:
+    """When each program of the run began and ended, in seconds of Unix time; None: not yet."""
+    _, run = repository.get_current_run(session, run_id, token)
+    run.steps = dict(steps)
+
+
 def begin_scoring(session: Session, run_id: str, token: str) -> None:
     """The solution has stopped; what it left is being scored and stored."""
     submission, run = repository.get_current_run(session, run_id, token)
@@ -188,6 +216,15 @@ def note_submitted(session: Session, run_id: str) -> None:
         run.state = RunState.SUBMITTED
 
 
+def note_refused(session: Session, run_id: str, message: str, *, is_full: bool) -> None:
+    """The executor does not take the run now: for want of room, or of itself."""
+    submission, run = repository.lock_run(session, run_id)
+    if run.state is RunState.CREATED:
+        note_progress(submission, message)
+        if is_full and utc_now() - (run.observed_at or run.created_at) > HEARD_EVERY:
+            run.observed_at = utc_now()
+
+
 def note_started(session: Session, submission: Submission, run: Run) -> None:
     """The run was seen at work for the first time."""
     run.state = RunState.RUNNING
@@ -203,25 +240,30 @@ def note_progress(submission: Submission, message: str) -> None:
 
 
 def finish_check(
-    session: Session, run_id: str, token: str, report: Json, error: Json | None
+    session: Session,
+    run_id: str,
+    token: str,
+    report: Json,
+    error: Json | None,
+    made: Json | None = None,
 ) -> None:
-    """Record what the check found: on to the queue, or ``rejected`` with the first error."""
+    """Record what the check found: on to the queue or to its owner, or ``rejected``.
+
+    ``made`` (``size_bytes``, ``sha256``) is the bundle that the run made of raw data and stored as
+    ``bundle.zip``: from here on it is the submission's.
+    """
     submission, run = repository.get_current_run(session, run_id, token)
     submission.report = report
     end_run(session, submission, run, RunState.ENDED, End.OK, "The check ended.")
     actor = f"run {run.number}"
-    if error is None:
-        transition(
-            session,
-            submission,
-            S.QUEUED,
-            actor=actor,
-            cause="The data passed the check.",
-            reason="Waiting for a free slot.",
-        )
+    if error is not None:
+        submission.error = error
+        transition(session, submission, S.REJECTED, actor=actor, cause=error["message"])
         return
-    submission.error = error
-    transition(session, submission, S.REJECTED, actor=actor, cause=error["message"])
+    if made is not None:
+        submission.bundle_key = f"{run_prefix(run_id)}/bundle.zip"
+        submission.bundle_bytes, submission.bundle_sha256 = made["size_bytes"], made["sha256"]
+    holding.queue_or_hold(session, submission, actor)
 
 
 def finish_solve(

@@ -8,9 +8,10 @@ from babel.dates import format_date
 from babel.numbers import format_decimal
 from babel.numbers import format_percent as _format_percent
 
-from service.web.language import get_language, gettext
+from service.web.language import get_language, gettext, ngettext
 
 NONE = "–"
+DAY = 86400
 
 
 def format_number(value: float | None, digits: int | None = None) -> str:
@@ -53,6 +54,8 @@ def format_duration(value: float) -> str:
     """Coarse, for an estimate."""
     if value < 5400:
         return gettext("%(number)s min", number=format_number(max(0, round(value / 60))))
+    if value >= 2 * DAY:
+        return ngettext("one day", "%(num)s days", round(value / DAY))
     return gettext("%(number)s h", number=format_number(value / 3600, 1))
 
 

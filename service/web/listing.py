@@ -23,7 +23,7 @@ S = SubmissionState
 #: what the list can be narrowed to
 FILTERS: dict[str, tuple[str, tuple[SubmissionState, ...]]] = {
     "": (N_("All"), ()),
-    "open": (N_("Waiting or running"), (S.UPLOADING, S.VALIDATING, S.QUEUED, S.RUNNING, S.SCORING)),
+    "open": (N_("Waiting or running"), (S.VALIDATING, S.HELD, S.QUEUED, S.RUNNING, S.SCORING)),
     "done": (N_("Done"), (S.SUCCEEDED,)),
     "failed": (N_("Refused or failed"), (S.REJECTED, S.FAILED)),
     "ended": (N_("Canceled or expired"), (S.CANCELED, S.EXPIRED)),

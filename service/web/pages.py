@@ -2,59 +2,51 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from collections.abc import Sequence
 
-from fastapi import APIRouter, Depends, Query, Request, Response
-from fastapi.responses import RedirectResponse
+from fastapi import APIRouter, Request, Response
 
-from service.accounts import quotas
-from service.accounts.limits import Limits
-from service.accounts.schemas import describe_quota
-from service.auth import authenticate
+from autodl.errors import UsageError
+from service import auth
 from service.context import ContextDep
-from service.models import RunKind
-from service.submissions import paging, queue, receive
+from service.models import Submission
+from service.submissions import repository
 from service.web.explanations import render_explanations
 from service.web.rendering import render
+from service.web.samples import BUDGET_SECONDS, SAMPLES
 
-LISTED = 50
+LISTED = 5
 
 router = APIRouter(include_in_schema=False)
-AccountId = Annotated[str, Depends(authenticate)]
 
 
 @router.get("/")
-def show_start(
-    request: Request,
-    context: ContextDep,
-    account_id: AccountId,
-    cursor: Annotated[str | None, Query(max_length=200)] = None,
-) -> Response:
-    """The form, and what was submitted before."""
-    slots = context.executor.capabilities().slots[RunKind.SOLVE]
-    candidate = queue.Candidate(account_id, context.settings.default_budget_seconds)
-    with context.database.read() as session:
-        found, following = paging.list_page(session, account_id, limit=LISTED, cursor=cursor)
-        limits = quotas.get_limits(session, account_id, Limits.of(context.settings))
-        used = quotas.read_usage(session, account_id)
-        places, _ = queue.list_places(session, slots, candidate)
+def show_start(request: Request, context: ContextDep) -> Response:
+    """What this is, for whoever comes by; and where to begin."""
+    account_id = _find_account(request)
+    submissions: Sequence[Submission] = ()
+    if account_id is not None:
+        with context.database.read() as session:
+            submissions = repository.list_submissions(session, account_id, limit=LISTED)
     return render(
         request,
         "start.html",
-        submissions=found,
-        next_cursor=following,
-        quota=describe_quota(limits, used),
-        place=next(p for p in places if p.id == candidate.id),
+        is_owner=account_id is not None,
+        submissions=submissions,
+        samples=SAMPLES,
+        sample_seconds=min(BUDGET_SECONDS, context.settings.max_budget_seconds),
         settings=context.settings,
-        solutions=["winner", *sorted(context.settings.solutions)],
     )
 
 
-@router.post("/submissions")
-def submit(request: Request, context: ContextDep, account_id: AccountId) -> Response:
-    """The form's target: the same as the API's, answered with the submission's page."""
-    answer = receive.receive_form(request, context, account_id)
-    return RedirectResponse(answer.headers["Location"].removeprefix("/v1"), 303)
+def _find_account(request: Request) -> str | None:
+    """Who is signed in, if anybody is."""
+    try:
+        return auth.authenticate(request)
+    except UsageError as error:
+        if error.code != "authentication-required":
+            raise
+        return None
 
 
 @router.get("/errors")

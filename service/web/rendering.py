@@ -40,6 +40,7 @@ TITLES = {
 STATES = {
     "uploading": ("↑", N_("Uploading")),
     "validating": ("…", N_("Checking the data")),
+    "held": ("?", N_("Waiting for you")),
     "queued": ("…", N_("Waiting for a slot")),
     "running": ("▶", N_("Learning")),
     "scoring": ("▶", N_("Scoring")),

@@ -7,39 +7,60 @@ platform is at fault it records nothing but the log and fails; the reconciler ma
 from __future__ import annotations
 
 import json
+import time
 from pathlib import Path
 
-from autodl.errors import AutoDLError, BundleError, PlatformError, SolutionError
+from pydantic import TypeAdapter, ValidationError
+
+from autodl.errors import PlatformError
+from autodl.gallery import Example
 from autodl.report import Report
 from autodl.score import LearningCurve
+from autodl.solve import RESOURCES_NAME
 from autodl.untrusted import open_plain
-from service.submissions.service import summarize
-from service.worker.artefacts import Artefacts
-from service.worker.program import (
-    Json,
-    describe_error,
-    read_guest_log,
-    read_json,
-    run_program,
+from service.submissions.service import LOG_NAME, summarize
+from service.worker.check import BUNDLE_NAME
+from service.worker.failure import (
+    describe_failure,
+    explain_no_points,
+    find_error,
+    read_log,
+    read_resources,
+    read_result,
 )
+from service.worker.program import Json, run_program
 from service.worker.report import Reporter, open_reporter
 from service.worker.score import read_points
 from service.worker.solve import CHECK_BYTES
-from service.worker.supervisor import ProgramEnd, read_status
 from service.worker.tasks import PublishTask
+
+EXAMPLES_BYTES = 4 << 20
+EXAMPLES = TypeAdapter(list[Example])
 
 
 def publish(task: PublishTask) -> None:
     """Raises ``PlatformError`` when the run must be repeated, or may no longer write."""
+    began = time.time()
     reporter = open_reporter(task.report_to)
+    reporter.steps(_read_steps(task) | {"publish": [began, None]})
     error = find_error(task)
-    reporter.storage.put(reporter.key("log.txt"), [_read_log(task)])
+    reporter.storage.put(reporter.key(LOG_NAME), [read_log(task)])
+    if (resources := read_resources(task)) is not None:
+        reporter.storage.put(reporter.key(RESOURCES_NAME), [resources])
+    if error is not None:
+        reporter.storage.put(reporter.key("failure.json"), [_encode(describe_failure(task, error))])
     if error is not None and error["family"] == "platform":
         raise PlatformError(error["code"], error["message"], hint=error["hint"])
     if task.kind == "check":
         _publish_check(task, reporter, error)
     else:
         _publish_solve(task, reporter, error)
+
+
+def _read_steps(task: PublishTask) -> Json:
+    """When each of the other programs began and ended; nothing of one that died."""
+    results = {name: read_result(task, name) for name in ("stage", "solve", "score")}
+    return {name: result["times"] for name, result in results.items() if result}
 
 
 def _publish_check(task: PublishTask, reporter: Reporter, error: Json | None) -> None:
@@ -49,10 +70,22 @@ def _publish_check(task: PublishTask, reporter: Reporter, error: Json | None) ->
         finding = {key: value for key, value in error.items() if key != "family"}
         report = {"ok": False, "findings": [finding | {"severity": "error"}], "summary": {}}
     reporter.storage.put(reporter.key("report.json"), [_encode(report)])
+    reporter.storage.put(reporter.key("examples.json"), [_encode(_read_examples(task.output))])
     for finding in report["findings"]:
         if error is None and finding["severity"] == "error":
             error = {"family": "data"} | {k: v for k, v in finding.items() if k != "severity"}
-    reporter.check_ended(report, error)
+    reporter.check_ended(report, error, _store_made(task, reporter) if error is None else None)
+
+
+def _store_made(task: PublishTask, reporter: Reporter) -> Json | None:
+    """Store the bundle that was made of raw data, if it was; nobody vouches for what is in it."""
+    try:
+        file = open_plain(task.output / BUNDLE_NAME)
+    except OSError:
+        return None
+    with file:
+        stored = reporter.storage.put(reporter.key(BUNDLE_NAME), file)
+    return {"size_bytes": stored.size_bytes, "sha256": stored.sha256}
 
 
 def _read_report(output: Path) -> Json:
@@ -66,80 +99,34 @@ def _read_report(output: Path) -> Json:
     return report
 
 
+def _read_examples(output: Path) -> Json:
+    """A few examples for the page of the data; like the report, from a process nobody trusts."""
+    try:
+        with open_plain(output / "examples.json") as file:
+            items = EXAMPLES.validate_json(file.read(EXAMPLES_BYTES))
+    except (OSError, ValidationError):
+        items = []  # the page does without
+    return {"items": [item.to_json() for item in items]}
+
+
 def _publish_solve(task: PublishTask, reporter: Reporter, error: Json | None) -> None:
     reporter.scoring()
     curve = LearningCurve(task.budget_seconds, read_points(task.curve))
     result = None
     if curve.points:
+        from service.worker.artefacts import Artefacts  # loads what draws, for which no check waits
+
         artefacts = Artefacts(task, reporter, curve)
         artefacts.store()
         notes = [error["message"]] if error else []
-        outcome = _read_result(task, "solve").get("value") or {}
+        outcome = read_result(task, "solve").get("value") or {}
         result = summarize(curve.points, " ".join(notes + artefacts.notes), outcome.get("seconds"))
         artefacts.put("result.json", result)
         artefacts.store_manifest(result, outcome.get("confinement") or {})
     elif error is None:
-        error = _explain_no_points(task)
-    reporter.solve_ended(result, error)
-
-
-def find_error(task: PublishTask) -> Json | None:
-    """What went wrong first in this run, if anything did."""
-    for name in ("stage", "solve"):
-        result = _read_result(task, name)
-        if not result:
-            return describe_error(_explain_death(name, task))
-        error: Json | None = result["error"] or (result["value"] or {}).get("error")
-        if error is not None:
-            return error
-    return None
-
-
-def _read_result(task: PublishTask, name: str) -> Json:
-    """What the program left; empty if it died."""
-    return read_json(task.folder / f"{name}.result.json") or {}
-
-
-def _explain_death(name: str, task: PublishTask) -> AutoDLError:
-    """A program that left no result: what ended it, and whose fault that is."""
-    status = read_status(task.folder)
-    end = status.programs.get(name) if status else None
-    how = _say_end(end)
-    if name == "solve" and task.kind == "solve":
-        return SolutionError("solution-died", f"The program that drives the solution {how}.")
-    if name == "solve" and end is not None and end.timed_out:
-        return BundleError("check-timed-out", f"The check of the data {how}.")
-    return PlatformError("program-died", f"The program {name!r} of the run {how}.")
-
-
-def _say_end(end: ProgramEnd | None) -> str:
-    if end is None:
-        return "was never started"
-    if end.timed_out:
-        return f"was stopped after {end.seconds:.0f} seconds"
-    if end.exit_code < 0:
-        return f"was ended by signal {-end.exit_code} after {end.seconds:.0f} seconds"
-    return f"ended with code {end.exit_code} after {end.seconds:.0f} seconds"
-
-
-def _explain_no_points(task: PublishTask) -> Json:
-    """The solution ended well, and yet nothing could be scored."""
-    result = _read_result(task, "score")
-    if not result or result["error"] is not None:
-        raise PlatformError("scoring-failed", "The predictions could not be scored.")
-    refused: Json | None = result["value"]["refused"]
-    return refused or describe_error(
-        SolutionError("no-prediction", "The solution ended without a prediction.")
-    )
-
-
-def _read_log(task: PublishTask) -> bytes:
-    """What the solution said, then a line for each program: no failure has an empty log."""
-    log = read_guest_log(task.output)
-    status = read_status(task.folder)
-    ends = status.programs if status else {}
-    lines = "".join(f"[{name} {_say_end(end)}]\n" for name, end in ends.items())
-    return log + (b"" if not log or log.endswith(b"\n") else b"\n") + lines.encode()
+        error = explain_no_points(task)
+    if task.final:
+        reporter.solve_ended(result, error)
 
 
 def _encode(value: Json) -> bytes:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import time
-from collections.abc import Iterable
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 import httpx2
@@ -43,13 +43,17 @@ class RemoteReporter:
         """See ``Reporter``."""
         self.send("POST", "/points", json=point)
 
+    def steps(self, steps: Json) -> None:
+        """See ``Reporter``."""
+        self.send("POST", "/steps", json=steps)
+
     def scoring(self) -> None:
         """See ``Reporter``."""
         self.send("POST", "/scoring")
 
-    def check_ended(self, report: Json, error: Json | None) -> None:
+    def check_ended(self, report: Json, error: Json | None, made: Json | None = None) -> None:
         """See ``Reporter``."""
-        self.send("POST", "/check", json={"report": report, "error": error})
+        self.send("POST", "/check", json={"report": report, "error": error, "made": made})
 
     def solve_ended(self, result: Json | None, error: Json | None) -> None:
         """See ``Reporter``."""
@@ -85,7 +89,7 @@ class RemoteFiles:
     def __init__(self, reporter: RemoteReporter) -> None:
         self._reporter = reporter
 
-    def put(self, key: str, chunks: Iterable[bytes] | BinaryIO) -> StoredObject:
+    def put(self, key: str, chunks: Sequence[bytes] | BinaryIO) -> StoredObject:
         """Store the bytes under the run's prefix."""
         content: Any = _Again(chunks) if isinstance(chunks, io.IOBase) else b"".join(chunks)
         stored = self._reporter.send("PUT", f"/files/{key}", content=content).json()

@@ -1,12 +1,13 @@
 """The program that lets others touch hostile things: the user's files, the solution's code.
 
 It is told where the public part of the bundle lies and where to write, and nothing else: no labels,
-no token, no database. What decodes the files (``check``, writing ``report.json``) and what runs the
+no token, no database. What decodes the files (``check``, writing its report) and what runs the
 solution (under the hard clock, writing ``log.txt``) is a child that is confined before it starts.
 """
 
 from __future__ import annotations
 
+import shutil
 import signal
 import sys
 import time
@@ -17,14 +18,20 @@ from autodl.errors import BundleError, PlatformError
 from autodl.processes import BoundedLog, ProcessTree, share_memory
 from autodl.solve import Equipment, Limits
 from autodl.solve import solve as run_solution
-from service.worker.check import OUT_OF_MEMORY
+from autodl.verdict import DEFAULT_LIMITS
+from service.executors.base import Source
+from service.worker.check import FORMAT_BYTES, OUT_OF_MEMORY, find_raw
+from service.worker.failure import CHECK_LOG
 from service.worker.program import Json, run_program
 from service.worker.tasks import SolveTask
 
 LOG_BYTES = 2 * 1024 * 1024
+CRASHES = frozenset(
+    {signal.SIGSEGV, signal.SIGBUS, signal.SIGILL, signal.SIGFPE, signal.SIGABRT, signal.SIGTRAP}
+)
 POLL_SECONDS = 0.1
 CHECK_BYTES = 128 << 20  # the largest file of a check: its report, or a library unpacked aside
-SERVICE = Path(__file__).resolve().parents[1]
+ROOMS = tuple(Path(__file__).resolve().parents[2] / name for name in ("service", "formatter"))
 
 
 def solve(task: SolveTask) -> Json | None:
@@ -41,21 +48,30 @@ def solve(task: SolveTask) -> Json | None:
         budget_seconds=task.budget_seconds,
         construction_seconds=task.construction_seconds,
         equipment=Equipment(task.gpu, task.weights),
-        limits=Limits(memory_bytes=memory_bytes, log_bytes=LOG_BYTES),
+        limits=Limits(
+            memory_bytes=memory_bytes,
+            disk_bytes=min(DEFAULT_LIMITS.disk_bytes, shutil.disk_usage(task.output).free // 2),
+            log_bytes=LOG_BYTES,
+        ),
     )
     return outcome.to_json()
 
 
 def _check_confined(task: SolveTask, memory_bytes: int) -> None:
-    """Raises ``BundleError`` where the data ask for too much memory, ``PlatformError`` else."""
+    """Raises ``BundleError`` where the data are at fault, ``PlatformError`` else.
+
+    A decoder that crashes would crash again on the same bytes: no reason for another run.
+    """
     bundle, output = task.bundle, task.output
-    plan = sandbox.make_plan(read=(bundle, SERVICE), write=(output,), file_bytes=CHECK_BYTES)
+    file_bytes = CHECK_BYTES if find_raw(bundle) is None else FORMAT_BYTES
+    plan = sandbox.make_plan(read=(bundle, *ROOMS), write=(output,), file_bytes=file_bytes)
     program = [sys.executable, "-P", "-m", "service.worker.check"]
-    told = [str(bundle.resolve()), str(output.resolve() / "report.json")]
+    source = task.source or Source()
+    told = [str(bundle.resolve()), str(output.resolve()), source.model_dump_json()]
     command = sandbox.enclose(plan, [*program, *told], output.resolve())
     tree = ProcessTree(kept=True)
     pipe = tree.start(command, {"TMPDIR": str(output), "LANG": "C.UTF-8"}, output)
-    log = BoundedLog(pipe, task.result.with_name("check.log"), LOG_BYTES)
+    log = BoundedLog(pipe, task.result.with_name(CHECK_LOG), LOG_BYTES)
     log.start()
     peak = 0
     while tree.root.poll() is None and peak <= memory_bytes:
@@ -72,8 +88,15 @@ def _check_confined(task: SolveTask, memory_bytes: int) -> None:
             f"checking these data takes more than {memory_bytes >> 20} MiB of memory.",
             hint="Make the largest items smaller, or store them in more records.",
         )
+    if code is not None and -code in CRASHES:
+        raise BundleError(
+            "check-crashed",
+            f"reading these data made a decoder crash ({signal.Signals(-code).name}).",
+            hint="Most often one file is damaged: save images, sounds or videos anew, or leave out"
+            " the newest ones. The log may say where it was.",
+        )
     if code != 0:
-        sys.stderr.write(task.result.with_name("check.log").read_text(errors="replace"))
+        sys.stderr.write(task.result.with_name(CHECK_LOG).read_text(errors="replace"))
         how = f"signal {-code}" if code is not None and code < 0 else f"code {code}"
         raise PlatformError("check-died", f"The check of the data was ended by {how}.")
 

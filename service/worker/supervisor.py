@@ -13,20 +13,25 @@ import signal
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
 from pydantic import BaseModel
 
 from autodl.processes import BoundedLog, ProcessTree
+from autodl.untrusted import open_plain
 from service.executors.base import End, Phase, RunKind
+from service.settings import inherited_environment
+from service.worker.check import PROGRESS_NAME
 from service.worker.program import read_json, write_json
 
 LOG_BYTES = 2 * 1024 * 1024  # kept of each program's output: the beginning and the end
 GRACE_SECONDS = 2.0  # between TERM and KILL
 STARTS = 3  # of a program of ours whose work may be repeated
 POLL_SECONDS = 0.05
+FULL_SECONDS = 60.0  # for a full disk to take the last status
+CHECKING, FORMATTING = "Checking the data.", "Formatting the data"
 LOADING = "The solution is being loaded."
 
 
@@ -38,7 +43,7 @@ class SupervisorTask(BaseModel):
     gpu: str | None
     programs: dict[str, list[str]]  #: command lines of stage, solve, score, publish
     limits: dict[str, float]  #: seconds before we use force
-    environment: dict[str, str]
+    environment: dict[str, str]  #: of the programs, beside what they inherit
 
 
 class ProgramEnd(BaseModel):
@@ -77,7 +82,8 @@ class Program:
         self.name = name
         self.tree = ProcessTree()
         command = [*task.programs[name], str(folder / f"{name}.json")]
-        self._pipe = self.tree.start(command, task.environment, folder)
+        environment = inherited_environment() | task.environment
+        self._pipe = self.tree.start(command, environment, folder)
         self._started = time.monotonic()
         self._log = BoundedLog(self._pipe, folder / "logs" / log, LOG_BYTES)
         self._log.start()
@@ -129,13 +135,17 @@ class Supervisor:
             end, message = (End.CANCELED if wanted else End.KILLED), "The run was ended early."
             for program in self._running:
                 program.tree.end(GRACE_SECONDS)
-        self._write(phase=Phase.ENDED, end=end, message=message)
+        deadline = time.monotonic() + FULL_SECONDS
+        while not self._write(phase=Phase.ENDED, end=end, message=message):
+            if time.monotonic() > deadline:
+                return  # we are seen to be gone
+            time.sleep(POLL_SECONDS)
 
     def _run_steps(self) -> None:
         self._write(message="Fetching and unpacking the data.")
         if self._finish(self._start("stage")):
             if self.task.kind is RunKind.CHECK:
-                self._write(message="Checking the data.")
+                self._write(message=CHECKING)
                 self._finish(self._start("solve"))
             else:
                 self._solve_and_score()
@@ -172,13 +182,28 @@ class Supervisor:
             if self.interrupted:
                 raise Interrupted
             time.sleep(POLL_SECONDS)
-            if self.status.message == LOADING and (self.folder / "output/start.txt").exists():
-                self._write(message="The solution is learning.")
+            message = self._read_news()
+            if message != self.status.message:
+                self._write(message=message)
             timed_out = program.seconds > limit
         end = program.close(timed_out)
         self._running.remove(program)
         self._write(programs=self.status.programs | {program.name: end})
+        if self.interrupted:  # who ended us may have ended the program with the same word
+            raise Interrupted
         return end.exit_code == 0
+
+    def _read_news(self) -> str:
+        """What a program at work says of itself by its files, whose content is not trusted."""
+        output, message = self.folder / "output", self.status.message
+        if message == LOADING and (output / "start.txt").exists():
+            return "The solution is learning."
+        if message == CHECKING or message.startswith(FORMATTING):
+            with suppress(OSError), open_plain(output / PROGRESS_NAME) as file:
+                if (percent := file.read(4)).isdigit():
+                    return f"{FORMATTING}: {int(percent)} %."
+            return CHECKING
+        return message
 
     def _judge(self) -> tuple[End, str]:
         """``publish`` recorded the outcome, whatever it was; or we failed."""
@@ -192,9 +217,15 @@ class Supervisor:
     def _interrupt(self, _number: int, _frame: object) -> None:
         self.interrupted = True
 
-    def _write(self, **changes: object) -> None:
+    def _write(self, **changes: object) -> bool:
+        """False on a full disk, where an older status stays: that is no reason to end a run."""
         self.status = self.status.model_copy(update=changes)
-        write_json(self.folder / "status.json", self.status.model_dump(mode="json"))
+        try:
+            write_json(self.folder / "status.json", self.status.model_dump(mode="json"))
+        except OSError as error:
+            print(f"the status could not be written: {error}", file=sys.stderr)  # noqa: T201 its log
+            return False
+        return True
 
 
 @contextmanager

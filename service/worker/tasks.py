@@ -6,6 +6,7 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from service.executors.base import Source
 from service.worker.program import Task
 
 
@@ -23,8 +24,9 @@ class ReportTo(BaseModel):
 
 
 class StageTask(Task):
-    """The stored bundle, and the folders to make of it."""
+    """The stored file, and the folders to make of it."""
 
+    name: str = "bundle.zip"  #: the file's own, as its owner has it
     url: str
     size_bytes: int
     sha256: str
@@ -38,22 +40,12 @@ class SolveTask(Task):
     bundle: Path
     output: Path
     solution: Path | None
+    source: Source | None = None  #: set for a check
     budget_seconds: float
     construction_seconds: float
     gpu: str | None
     memory_bytes: int | None = None  #: ``None``: four fifths of what there is
     weights: str | None = None
-
-
-class ScoreTask(Task):
-    """The labels' folder, the solution's output, and where the points go."""
-
-    labels: Path
-    output: Path
-    curve: Path  #: the points so far, for ``publish`` and for a second start
-    over: Path  #: exists when the solution has stopped
-    budget_seconds: float
-    report_to: ReportTo
 
 
 class PublishTask(Task):
@@ -69,3 +61,16 @@ class PublishTask(Task):
     curve: Path
     budget_seconds: float
     report_to: ReportTo
+    final: bool = True  #: else only the results are stored, and the outcome is seen from outside
+
+
+class ScoreTask(Task):
+    """The labels' folder, the solution's output, and where the points go."""
+
+    labels: Path
+    output: Path
+    curve: Path  #: the points so far, for ``publish`` and for a second start
+    over: Path  #: exists when the solution has stopped
+    budget_seconds: float
+    report_to: ReportTo
+    salvage: PublishTask | None = None  #: for where ``solve`` may be killed and ``publish`` with it

@@ -1,5 +1,5 @@
-// Two conveniences over pages that work without: a submission's page keeps itself up to date, and the
-// upload shows how far it is. The server renders everything; we only exchange parts of the page.
+// A convenience over pages that work without: a submission's page keeps itself up to date. The server
+// renders everything; we only exchange parts of the page.
 "use strict";
 
 const html = globalThis.trustedTypes
@@ -46,33 +46,5 @@ function follow(address) {
   source.addEventListener("done", () => { source.close(); refresh(); });
 }
 
-function upload(form) {
-  const bar = form.querySelector("progress");
-  const status = form.querySelector("[data-upload-status]");
-  form.addEventListener("submit", (event) => {
-    event.preventDefault();
-    const request = new XMLHttpRequest();
-    const button = form.querySelector("button");
-    request.open("POST", form.action);
-    request.setRequestHeader("Accept", "text/html");
-    request.upload.onprogress = (e) => {
-      bar.value = e.loaded / e.total;
-      status.textContent = `${Math.round(100 * bar.value)} %`;
-    };
-    request.onload = () => {
-      if (request.status < 400) { location.assign(request.responseURL); return; }
-      const problem = parse(request.responseText).querySelector("#problem .notice");
-      finish(problem ? problem.textContent.trim() : "The upload was refused.");
-    };
-    request.onerror = () => finish("The connection was lost. Please try again.");
-    function finish(text) { bar.hidden = true; button.disabled = false; status.textContent = text; }
-    bar.hidden = false;
-    button.disabled = true;
-    request.send(new FormData(form));
-  });
-}
-
 const followed = document.querySelector("[data-events]");
 if (followed) follow(followed.dataset.events);
-const form = document.querySelector("form[data-upload]");
-if (form) upload(form);

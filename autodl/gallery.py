@@ -1,0 +1,115 @@
+"""A few training examples to look at, as values: pages draw them, nothing here does."""
+
+from __future__ import annotations
+
+import base64
+import io
+import math
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from autodl.bundle import find_bundle
+from autodl.dataset import Dataset, open_subset
+from autodl.decode import decode_labels, decode_tensor
+from autodl.errors import BundleError
+from autodl.images import Pixels, decode_image
+from autodl.report import Report
+from autodl.text import decode_tokens
+
+EXAMPLES = 24
+THUMBNAIL_PIXELS = 128
+SHOWN_LETTERS = 300
+SHOWN_VALUES = 20
+WAVE_STEPS = 200
+LOOKED_AT = ("label-suspicious", "similar-examples", "duplicates-with-other-labels")
+
+
+@dataclass(frozen=True)
+class Example:
+    """One training example.
+
+    ``content`` is a JPEG in base64, a text, or what is wrong; of a wave it is (low, high) pairs
+    between -1 and 1, of other values the first few, None where one is missing.
+    """
+
+    record: int  #: 0-based
+    labels: tuple[str, ...]
+    is_named: bool  #: by a finding
+    kind: Literal["picture", "text", "wave", "values", "error"]
+    content: str | list[float | None] | list[tuple[float, float]]
+
+    def to_json(self) -> dict[str, Any]:
+        """As JSON values."""
+        return asdict(self)
+
+
+def pick_examples(root: Path, report: Report) -> list[Example]:
+    """Those that findings name, then some from all over the training set; none without one."""
+    if "train" not in report.summary.get("subsets", {}):
+        return []
+    try:
+        dataset = open_subset(find_bundle(root).train)
+    except BundleError:
+        return []  # the findings say why
+    named = [f.record for f in report.findings if f.code in LOOKED_AT and f.record is not None]
+    step = max(1, len(dataset) // EXAMPLES)
+    some = range(0, len(dataset), step)[:EXAMPLES]
+    return [*_show(dataset, named, is_named=True), *_show(dataset, some, is_named=False)]
+
+
+def _show(dataset: Dataset, records: Iterable[int], *, is_named: bool) -> Iterator[Example]:
+    for index in records:
+        try:
+            yield _show_one(dataset, index, is_named)
+        except BundleError as error:
+            yield Example(index, (), is_named, "error", error.message)
+
+
+def _show_one(dataset: Dataset, index: int, is_named: bool) -> Example:
+    record = dataset.record(index)
+    names = dataset.get_class_labels()
+    labels = tuple(names[c] for c in np.flatnonzero(decode_labels(record, len(names))))
+    if record.compressed:  # of a video one frame is enough
+        middle = record.compressed[len(record.compressed) // 2]
+        pixels = decode_image(middle, dataset.metadata.get_num_channels())
+        return Example(index, labels, is_named, "picture", _encode(pixels))
+    example = decode_tensor(record, dataset.metadata_)
+    match dataset.metadata_.domain:
+        case "image" | "video" if len(example):
+            frame = np.clip(np.nan_to_num(example[len(example) // 2]), 0, 1)
+            packed = _encode(np.round(frame * 255).astype(np.uint8))
+            return Example(index, labels, is_named, "picture", packed)
+        case "text":
+            text = decode_tokens(example, dataset.metadata_)[:SHOWN_LETTERS]
+            return Example(index, labels, is_named, "text", text)
+        case "speech":
+            return Example(index, labels, is_named, "wave", _outline(example.reshape(-1)))
+    flat = example.reshape(-1)[:SHOWN_VALUES].tolist()
+    values = [value if math.isfinite(value) else None for value in flat]
+    return Example(index, labels, is_named, "values", values)
+
+
+def _encode(pixels: Pixels) -> str:
+    image = Image.fromarray(pixels[:, :, :3] if pixels.shape[2] >= 3 else pixels[:, :, 0])
+    image.thumbnail((THUMBNAIL_PIXELS, THUMBNAIL_PIXELS))
+    packed = io.BytesIO()
+    image.save(packed, "JPEG")
+    return base64.b64encode(packed.getvalue()).decode("ascii")
+
+
+def _outline(values: NDArray[np.float32]) -> list[tuple[float, float]]:
+    """How far a wave goes down and up in each of its parts, its loudest place being 1."""
+    finite = np.nan_to_num(values)
+    top = float(np.abs(finite).max(initial=0)) or 1.0
+    parts = np.array_split(finite, min(WAVE_STEPS, max(1, len(finite))))
+    return [
+        (round(float(part.min()) / top, 3), round(float(part.max()) / top, 3))
+        for part in parts
+        if len(part)
+    ]
