@@ -18,10 +18,9 @@ from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
-from autodl import exported, sandbox
+from autodl import sandbox
 from autodl.confine import Plan
 from autodl.errors import AutoDLError, UsageError
-from autodl.predictions import read_start
 from autodl.processes import BoundedLog, ProcessTree
 from autodl.solutions import packages_of
 from autodl.untrusted import remove_tree, takes_more, write_over
@@ -116,6 +115,8 @@ def solve(
     solution saves after its end is sealed. Writes the log, and last ``solve.json``, into
     ``output``.
     """
+    from autodl import exported  # loads NumPy, which the service does without
+
     clocks = (budget_seconds, construction_seconds)
     outcome = _ingest(public, solution, output, clocks, equipment, limits)
     missing = exported.seal(output, public, solution, limits.model_bytes)
@@ -324,6 +325,8 @@ class _Supervisor:
         return "construction_timeout" if now >= self._launched + allowed else None
 
     def _outcome(self, breach: End | None, exit_code: int | None, ended: float) -> Outcome:
+        from autodl.predictions import read_start  # as above
+
         self._look_for_end(ended)
         if self._ended is not None and exit_code is not None:
             # What happens while a model is saved is no matter of the run's.

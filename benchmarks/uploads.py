@@ -41,10 +41,10 @@ def copy_with_digest(source: Path, target: Path) -> str:
 
 
 @contextmanager
-def serving(folder: Path):
-    """`autodl serve` over an empty data directory; its address and its process."""
+def serving(folder: Path, port: int = 0):
+    """`autodl serve` over a data directory; its address and its process."""
     command = [sys.executable, "-c", "from cli.main import main; main()", "serve", "--json"]
-    command += ["--port", "0", "--data", str(folder)]
+    command += ["--port", str(port), "--data", str(folder)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         try:
             assert process.stdout is not None
@@ -52,6 +52,12 @@ def serving(folder: Path):
         finally:
             process.terminate()
             process.wait(30)
+
+
+def find_peak(pid: int) -> float:
+    """The most memory that the process has had, in MiB."""
+    status = Path(f"/proc/{pid}/status").read_text()
+    return round(int(status.partition("VmHWM:")[2].split()[0]) / 1024, 1)
 
 
 class Client:
@@ -116,8 +122,7 @@ def measure(folder: Path, megabytes: int, rounds: int, connections: int) -> dict
             start = time.perf_counter()
             upload(url, token, source, connections)
             uploads.append(time.perf_counter() - start)
-        status = Path(f"/proc/{process.pid}/status").read_text()
-        peak = int(status.partition("VmHWM:")[2].split()[0]) / 1024
+        peak = find_peak(process.pid)
     shutil.rmtree(data)
     ratios = [c / u for c, u in zip(copies, uploads, strict=True)]
     return {
@@ -126,7 +131,7 @@ def measure(folder: Path, megabytes: int, rounds: int, connections: int) -> dict
         "upload_megabytes_per_second": round(megabytes / min(uploads), 1),
         "upload_over_copy_best": round(min(copies) / min(uploads), 3),
         "upload_over_copy_median": round(statistics.median(ratios), 3),
-        "server_peak_mebibytes": round(peak, 1),
+        "server_peak_mebibytes": peak,
     }
 
 

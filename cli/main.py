@@ -12,7 +12,19 @@ from typing import Annotated
 import typer
 
 from autodl.errors import AutoDLError
-from cli import admin, data, doctor, login, predict, remote, run, serve, solution, submit
+from cli import (
+    admin,
+    data,
+    doctor,
+    login,
+    predict,
+    remote,
+    run,
+    serve,
+    solution,
+    submit,
+    webhook,
+)
 from cli import format as formatting
 
 # By the name of an error's class, nearest first, so that no error's module need be loaded to ask.
@@ -63,7 +75,7 @@ def _options(
 
 
 _LOCAL = (formatting, data, run, predict, solution)
-_REMOTE = (serve, login, submit, remote, doctor, admin)
+_REMOTE = (serve, login, submit, remote, webhook, doctor, admin)
 for module in _LOCAL + _REMOTE:
     module.register(app)
 

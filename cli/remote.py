@@ -41,6 +41,7 @@ def register(app: typer.Typer) -> None:
     app.command()(delete)
     app.command()(share)
     app.command()(quota)
+    app.command()(queue)
 
 
 def watch(
@@ -224,6 +225,30 @@ def quota(url: Url = None, token_file: TokenFile = None, as_json: Json = False) 
         limit = "no limit" if item.limit is None else f"of {item.limit / unit:g}"
         typer.echo(f"{name:<22} {item.used / unit:8.4g} {limit}")
     typer.echo(f"A day's numbers begin anew at {found.resets_at:%Y-%m-%d %H:%M} UTC.", err=True)
+
+
+def queue(
+    budget: Annotated[
+        float | None, typer.Option(min=1, help="Seconds of learning.  [default: the service's]")
+    ] = None,
+    url: Url = None,
+    token_file: TokenFile = None,
+    as_json: Json = False,
+) -> None:
+    """Tell when a submission would start, and when yours will.
+
+    A line each: place in the queue (1 is next), seconds from now in four cases of five, id.
+    """
+    with connect(url, token_file) as service:
+        found = service.queue(budget_seconds=budget)
+    if as_json:
+        typer.echo(json.dumps(found.raw, indent=1))
+        return
+    for place in (*found.yours, found.next):
+        interval = f"{place.low_seconds:g} to {place.high_seconds:g} s"
+        typer.echo(f"{place.position:>4}  {interval:<18}  {place.submission_id or 'a new one'}")
+    summary = f"{found.running} run, {found.waiting} wait; {found.slots} can run at once."
+    typer.echo(summary, err=True)
 
 
 def share(

@@ -27,11 +27,14 @@ from client.records import (
     Event,
     Failure,
     Page,
+    Place,
     Point,
+    Queue,
     Quota,
     Result,
     Share,
     Submission,
+    Webhook,
 )
 
 __all__ = [
@@ -43,7 +46,9 @@ __all__ = [
     "Event",
     "Failure",
     "Page",
+    "Place",
     "Point",
+    "Queue",
     "Quota",
     "QuotaError",
     "RefusedError",
@@ -52,4 +57,5 @@ __all__ = [
     "Share",
     "Submission",
     "TransientError",
+    "Webhook",
 ]

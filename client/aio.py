@@ -29,7 +29,7 @@ from client.core import (
     Work,
 )
 from client.errors import ServiceError
-from client.records import Event, Json, Page, Point, Quota, Share, Submission
+from client.records import Event, Json, Page, Point, Queue, Quota, Share, Submission, Webhook
 from client.transfer import Progress
 
 T = TypeVar("T")
@@ -124,6 +124,26 @@ class AsyncClient:
     async def quota(self) -> Quota:
         """What you may use, and have used."""
         return await self._run(flows.quota())
+
+    async def queue(self, *, budget_seconds: float | None = None) -> Queue:
+        """What runs and waits, and when a submission made now, with that budget, would start."""
+        return await self._run(flows.queue(budget_seconds))
+
+    async def create_webhook(self, url: str) -> Webhook:
+        """Have an address told when a submission of yours has ended; the secret is in it."""
+        return await self._run(flows.create_webhook(url))
+
+    async def list_webhooks(self) -> list[Webhook]:
+        """The addresses that are told, without their secrets."""
+        return await self._run(flows.list_webhooks())
+
+    async def test_webhook(self, webhook_id: str) -> Json:
+        """Have an event ``webhook.test`` sent to it; the delivery, as the API describes it."""
+        return await self._run(flows.test_webhook(webhook_id))
+
+    async def delete_webhook(self, webhook_id: str) -> None:
+        """Tell the address no more."""
+        await self._run(flows.delete_webhook(webhook_id))
 
     async def curve(self, submission_id: str) -> list[Point]:
         """The learning curve so far."""

@@ -28,7 +28,7 @@ from client.core import (
     Work,
 )
 from client.errors import ServiceError
-from client.records import Event, Json, Page, Point, Quota, Share, Submission
+from client.records import Event, Json, Page, Point, Queue, Quota, Share, Submission, Webhook
 from client.transfer import Progress
 
 DEFAULT_URL = "http://127.0.0.1:8000"
@@ -129,6 +129,26 @@ class Client:
     def quota(self) -> Quota:
         """What you may use, and have used."""
         return self._run(flows.quota())
+
+    def queue(self, *, budget_seconds: float | None = None) -> Queue:
+        """What runs and waits, and when a submission made now, with that budget, would start."""
+        return self._run(flows.queue(budget_seconds))
+
+    def create_webhook(self, url: str) -> Webhook:
+        """Have an address told when a submission of yours has ended; the secret is in it."""
+        return self._run(flows.create_webhook(url))
+
+    def list_webhooks(self) -> list[Webhook]:
+        """The addresses that are told, without their secrets."""
+        return self._run(flows.list_webhooks())
+
+    def test_webhook(self, webhook_id: str) -> Json:
+        """Have an event ``webhook.test`` sent to it; the delivery, as the API describes it."""
+        return self._run(flows.test_webhook(webhook_id))
+
+    def delete_webhook(self, webhook_id: str) -> None:
+        """Tell the address no more."""
+        self._run(flows.delete_webhook(webhook_id))
 
     def curve(self, submission_id: str) -> list[Point]:
         """The learning curve so far."""

@@ -6,6 +6,7 @@ import json
 import logging
 from datetime import datetime
 from typing import Any
+from urllib.parse import quote
 
 import httpx2
 
@@ -24,7 +25,17 @@ from client.core import (
     submission_path,
 )
 from client.errors import TransientError
-from client.records import Event, Json, Page, Point, Quota, Share, Submission
+from client.records import (
+    Event,
+    Json,
+    Page,
+    Point,
+    Queue,
+    Quota,
+    Share,
+    Submission,
+    Webhook,
+)
 
 RECONNECTS = 30  # in a row without an event: a service that restarts is waited for
 PAUSE_SECONDS = 1.0
@@ -95,6 +106,36 @@ def require_ready() -> Flow[None]:
 def quota() -> Flow[Quota]:
     """What the account may use, and has used."""
     return Quota.from_json((yield from ask(Send("GET", "/v1/quota"))).json())
+
+
+def queue(budget_seconds: float | None) -> Flow[Queue]:
+    """What runs and waits, and when a submission with that budget would start."""
+    params = {} if budget_seconds is None else {"budget_seconds": f"{budget_seconds:g}"}
+    return Queue.from_json((yield from ask(Send("GET", "/v1/queue", params=params))).json())
+
+
+def create_webhook(url: str) -> Flow[Webhook]:
+    """Have an address told when a submission has ended."""
+    answer = yield from ask(Send("POST", "/v1/webhooks", json={"url": url}))
+    return Webhook.from_json(answer.json())
+
+
+def list_webhooks() -> Flow[list[Webhook]]:
+    """The addresses that are told, oldest first."""
+    answer = yield from ask(Send("GET", "/v1/webhooks"))
+    return [Webhook.from_json(item) for item in answer.json()["items"]]
+
+
+def test_webhook(webhook_id: str) -> Flow[Json]:
+    """Have an event sent to it that means nothing; the delivery."""
+    request = Send("POST", f"/v1/webhooks/{quote(webhook_id, safe='')}/test")
+    sent: Json = (yield from ask(request)).json()
+    return sent
+
+
+def delete_webhook(webhook_id: str) -> Flow[None]:
+    """Tell it no more."""
+    yield from ask(Send("DELETE", f"/v1/webhooks/{quote(webhook_id, safe='')}"))
 
 
 def curve(submission_id: str) -> Flow[list[Point]]:

@@ -140,6 +140,62 @@ class Quota:
 
 
 @dataclass(frozen=True)
+class Place:
+    """A place in the queue, 1 is next; four times of five the start is between the two times."""
+
+    position: int
+    low_seconds: float
+    high_seconds: float
+    submission_id: str | None = None  #: of one that was made already
+
+    @classmethod
+    def from_json(cls, value: Json) -> Place:
+        """From the API's JSON."""
+        interval = value["starts_in_seconds"]
+        own = {"low_seconds": interval["low"], "high_seconds": interval["high"]}
+        return _pick(cls, value | own)
+
+
+@dataclass(frozen=True)
+class Queue:
+    """What runs and waits; ``next`` is the place of a submission that would be made now."""
+
+    slots: int
+    running: int
+    waiting: int
+    next: Place
+    yours: list[Place]
+    raw: Json
+
+    @classmethod
+    def from_json(cls, value: Json) -> Queue:
+        """From the API's JSON, which is kept whole in ``raw``."""
+        places = {
+            "next": Place.from_json(value["next"]),
+            "yours": [Place.from_json(place) for place in value["yours"]],
+        }
+        return _pick(cls, value | places | {"raw": value})
+
+
+@dataclass(frozen=True)
+class Webhook:
+    """An address that is told when a submission has ended.
+
+    ``secret``, with which its requests are signed, is known only of one that was just made.
+    """
+
+    id: str
+    url: str
+    created_at: datetime
+    secret: str | None = field(default=None, repr=False)
+
+    @classmethod
+    def from_json(cls, value: Json) -> Webhook:
+        """From the API's JSON."""
+        return _pick(cls, value | {"created_at": datetime.fromisoformat(value["created_at"])})
+
+
+@dataclass(frozen=True)
 class Share:
     """A link that lets whoever holds it read one submission.
 

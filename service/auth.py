@@ -9,6 +9,8 @@ from __future__ import annotations
 import hashlib
 import hmac
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated
 
@@ -91,24 +93,8 @@ def identify(request: Request, _: Annotated[object, Depends(_described)] = None)
     Raises ``UsageError``: ``authentication-required``, ``token-invalid``, ``account-disabled``, or
     ``cross-site-request`` when a cookie comes with a change that another site's page asked for.
     """
-    database: Database = request.app.state.context.database
-    header = request.headers.get("authorization", "")
-    scheme, _, credential = header.partition(" ")
-    if header and scheme.lower() != "bearer":
-        raise UsageError("token-invalid", "The service takes bearer tokens only.")
-    with database.read() as session:
-        if header:
-            token = find_token(session, credential.strip())
-            if token is None:
-                raise UsageError(
-                    "token-invalid", "The token is not valid, has expired or was revoked."
-                )
-            caller = _describe(session, token.account_id, token)
-        else:
-            caller, token = _find_browser(request, session)
-    if token is not None:
-        _note_use(database, token)
-    return caller
+    with identified(request) as (_session, caller):
+        return caller
 
 
 def authenticate(request: Request, _: Annotated[object, Depends(_described)] = None) -> str:
@@ -116,9 +102,30 @@ def authenticate(request: Request, _: Annotated[object, Depends(_described)] = N
 
     Raises ``UsageError`` like ``identify``, and ``scope-missing``.
     """
-    caller = identify(request)
-    caller.require(Scope.READ if request.method in SAFE_METHODS else Scope.SUBMIT)
-    return caller.account_id
+    with authenticated(request) as (_session, account_id):
+        return account_id
+
+
+@contextmanager
+def identified(request: Request) -> Iterator[tuple[Session, Caller]]:
+    """A session for reading, and who calls; raises like ``identify``."""
+    database: Database = request.app.state.context.database
+    token = None
+    try:
+        with database.read() as session:
+            caller, token = _find_caller(request, session)
+            yield session, caller
+    finally:
+        if token is not None:
+            _note_use(database, token)
+
+
+@contextmanager
+def authenticated(request: Request) -> Iterator[tuple[Session, str]]:
+    """A session for reading, and the account that calls; raises like ``authenticate``."""
+    with identified(request) as (session, caller):
+        caller.require(Scope.READ if request.method in SAFE_METHODS else Scope.SUBMIT)
+        yield session, caller.account_id
 
 
 def authenticate_owner(request: Request, caller: Annotated[Caller, Depends(identify)]) -> Caller:
@@ -138,13 +145,26 @@ def authenticate_admin(caller: Annotated[Caller, Depends(identify)]) -> Caller:
     return caller
 
 
-def _describe(session: Session, account_id: str, token: Token | None) -> Caller:
-    account = session.get_one(Account, account_id)
+def _find_caller(request: Request, session: Session) -> tuple[Caller, Token | None]:
+    header = request.headers.get("authorization", "")
+    if not header:
+        return _find_browser(request, session)
+    scheme, _, credential = header.partition(" ")
+    if scheme.lower() != "bearer":
+        raise UsageError("token-invalid", "The service takes bearer tokens only.")
+    token = find_token(session, credential.strip())
+    if token is None:
+        raise UsageError("token-invalid", "The token is not valid, has expired or was revoked.")
+    return _describe(token.account, token), token
+
+
+def _describe(account: Account, token: Token | None, session_hash: str | None = None) -> Caller:
     if account.disabled_at is not None:
         raise UsageError(
             "account-disabled", "The account was disabled.", hint="Ask the operator why."
         )
-    return Caller(account_id, account.role, ALL_SCOPES if token is None else read_scopes(token))
+    scopes = ALL_SCOPES if token is None else read_scopes(token)
+    return Caller(account.id, account.role, scopes, session_hash)
 
 
 def _find_browser(request: Request, session: Session) -> tuple[Caller, Token | None]:
@@ -158,8 +178,8 @@ def _find_browser(request: Request, session: Session) -> tuple[Caller, Token | N
         )
     check_same_origin(request)
     row, token = found
-    caller = _describe(session, row.account_id, token)
-    return Caller(caller.account_id, caller.role, caller.scopes, row.hash), token
+    account = session.get_one(Account, row.account_id)
+    return _describe(account, token, row.hash), token
 
 
 def _note_use(database: Database, token: Token) -> None:

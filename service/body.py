@@ -6,20 +6,65 @@ import asyncio
 import base64
 import binascii
 import re
+import time
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator
+from http import HTTPStatus
 
 import anyio.from_thread
 from fastapi import Request
+from starlette.exceptions import HTTPException
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from autodl.errors import UsageError
 
-STALL_SECONDS = 60.0  # without a byte
+# What a body must bring at least: a link of a kilobyte a second still sends everything.
+PATIENCE_SECONDS = 60.0
+PATIENCE_BYTES = 60 * 1024
 CHUNK_BYTES = 1024 * 1024  # handed on at once, so that it is worth a thread
 SHA256 = re.compile(r"(?:^|,)\s*sha-256\s*=\s*:([A-Za-z0-9+/=]*):", re.IGNORECASE)
 
 
+class Patience:
+    """Middleware: a body that does not come, or byte by byte, is refused (``upload-stalled``).
+
+    Only the time counts in which we wait for the sender, not that which we take for its bytes.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """ASGI."""
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        arrived, waited, is_coming = 0, 0.0, True
+
+        async def receive_in_time() -> Message:
+            nonlocal arrived, waited, is_coming
+            if not is_coming:
+                return await receive()  # the end of the connection, which may be far
+            start = time.monotonic()
+            try:
+                async with asyncio.timeout(PATIENCE_SECONDS - waited):
+                    message = await receive()
+            except TimeoutError as error:
+                # The framework's own kind: any other it takes for a malformed body.
+                raise HTTPException(
+                    HTTPStatus.REQUEST_TIMEOUT, headers={"Connection": "close"}
+                ) from error
+            waited += time.monotonic() - start
+            arrived += len(message.get("body", b""))
+            is_coming = message.get("more_body", False)
+            if arrived >= PATIENCE_BYTES:
+                arrived, waited = 0, 0.0
+            return message
+
+        await self.app(scope, receive_in_time, send)
+
+
 async def stream_body(request: Request) -> AsyncIterator[bytes]:
-    """The body in large pieces. Raises ``UsageError`` (``upload-stalled``)."""
+    """The body in large pieces."""
     stream = request.stream()
     while piece := await _gather(stream):
         yield piece
@@ -28,21 +73,11 @@ async def stream_body(request: Request) -> AsyncIterator[bytes]:
 async def _gather(stream: AsyncGenerator[bytes, None]) -> bytes:
     """So many chunks that they are worth a thread; empty at the end of the body."""
     chunks, size = [], 0
-    now = asyncio.get_running_loop().time
-    try:
-        async with asyncio.timeout(STALL_SECONDS) as limit:
-            async for chunk in stream:
-                chunks.append(chunk)
-                size += len(chunk)
-                if size >= CHUNK_BYTES:
-                    break
-                limit.reschedule(now() + STALL_SECONDS)
-    except TimeoutError as error:
-        raise UsageError(
-            "upload-stalled",
-            f"No byte has arrived for {STALL_SECONDS:g} seconds.",
-            hint="Send it again; what was sent in whole parts is kept.",
-        ) from error
+    async for chunk in stream:
+        chunks.append(chunk)
+        size += len(chunk)
+        if size >= CHUNK_BYTES:
+            break
     return b"".join(chunks)
 
 

@@ -50,7 +50,6 @@ STATUSES = {
     "token-unknown": 404,
     "account-not-found": 404,
     "webhook-not-found": 404,
-    "upload-stalled": 408,
     "submission-ended": 409,
     "run-superseded": 409,
     "upload-ended": 409,
@@ -97,6 +96,7 @@ FAMILIES: tuple[tuple[type[AutoDLError], int], ...] = (
 FRAMEWORK_CODES = {
     404: ("resource-not-found", "There is nothing at this address."),
     405: ("method-not-allowed", "This address does not take that method."),
+    408: ("upload-stalled", "Too little of the request's body has arrived for a minute."),
     413: ("upload-too-large", "The request is larger than the service takes."),
 }
 RETRY_AFTER_SECONDS = 5

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Response
@@ -23,7 +22,6 @@ from service.accounts.schemas import (
 from service.auth import Caller, authenticate, authenticate_owner
 from service.context import ContextDep
 from service.errors import PROBLEMS
-from service.models import utc_now
 
 router = APIRouter(prefix="/v1", tags=["account"], responses=PROBLEMS)
 AccountId = Annotated[str, Depends(authenticate)]
@@ -83,18 +81,6 @@ def read_quota(context: ContextDep, account_id: AccountId, response: Response) -
     """What you may still use, before you upload anything."""
     with context.database.read() as session:
         limits = quotas.get_limits(session, account_id, Limits.of(context.settings))
-        view = describe_quota(limits, quotas.read_usage(session, account_id))
-    response.headers.update(rate_fields(view))
-    return view
-
-
-def rate_fields(quota: QuotaView) -> dict[str, str]:
-    """The day's submissions as RateLimit fields (draft-ietf-httpapi-ratelimit-headers-10)."""
-    item = quota.submissions_per_day
-    if item.limit is None or item.left is None:
-        return {}
-    seconds = math.ceil((quota.resets_at - utc_now()).total_seconds())
-    return {
-        "RateLimit-Policy": f'"submissions";q={item.limit:.0f};w=86400',
-        "RateLimit": f'"submissions";r={item.left:.0f};t={seconds}',
-    }
+        used = quotas.read_usage(session, account_id)
+    response.headers.update(quotas.describe_rate(limits, used))
+    return describe_quota(limits, used)

@@ -6,7 +6,7 @@ from datetime import datetime
 from enum import StrEnum
 
 from sqlalchemy import ForeignKey, String, Text
-from sqlalchemy.orm import Mapped, mapped_column
+from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from service.models.base import Base, Json, enum_type, new_id, utc_now
 
@@ -67,6 +67,8 @@ class Token(Base):
     created_at: Mapped[datetime] = mapped_column(default=utc_now)
     last_used_at: Mapped[datetime | None]
     revoked_at: Mapped[datetime | None]
+    #: read with it, for each request asks for both
+    account: Mapped[Account] = relationship(lazy="joined", innerjoin=True)
 
 
 class BrowserSession(Base):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Annotated
 
@@ -20,6 +22,7 @@ _described = HTTPBearer(
     scheme_name="Reader",
     description="A token of the owner's account, or of a link to the submission.",
 )
+Described = Annotated[object, Depends(_described)]
 
 
 def cookie_name(submission_id: str) -> str:
@@ -51,48 +54,59 @@ class Reader:
         return repository.get_submission(session, submission.account_id, submission_id)
 
 
-def find_reader(
-    request: Request,
-    submission_id: str,
-    context: ContextDep,
-    _: Annotated[object, Depends(_described)] = None,
-) -> Reader:
+def find_reader(request: Request, submission_id: str, _: Described = None) -> Reader:
     """A dependency: who reads. Of an account and a link, the account counts if it is the owner's.
 
     Raises ``UsageError`` like ``auth.authenticate`` where there is no link.
     """
+    token = _find_link_token(request, submission_id)
+    return Reader(auth.authenticate(request)) if token is None else Reader(share_token=token)
+
+
+@contextmanager
+def reading(
+    request: Request, submission_id: str, context: Context
+) -> Iterator[tuple[Session, Submission]]:
+    """A session, and the submission if the sender may read it; errors of the two above."""
+    token = _find_link_token(request, submission_id)
+    if token is not None:
+        with context.database.read() as session:
+            yield session, Reader(share_token=token).get_submission(session, submission_id)
+        return
+    with auth.authenticated(request) as (session, account_id):
+        yield session, Reader(account_id).get_submission(session, submission_id)
+
+
+def _find_link_token(request: Request, submission_id: str) -> str | None:
+    """The token of the link that the sender reads by; ``None`` of an account."""
     scheme, _, credential = request.headers.get("authorization", "").partition(" ")
     if scheme.lower() == "bearer" and credential.strip().startswith(sharing.PREFIX):
-        return Reader(share_token=credential.strip())
+        return credential.strip()
     token = request.cookies.get(cookie_name(submission_id))
-    if token is None or scheme or _is_owner(request, context, submission_id):
-        return Reader(auth.authenticate(request))
-    return Reader(share_token=token)
+    if token is None or scheme or _is_owner(request, submission_id):
+        return None
+    return token
 
 
-def _is_owner(request: Request, context: Context, submission_id: str) -> bool:
+def _is_owner(request: Request, submission_id: str) -> bool:
     try:
-        reader = Reader(auth.authenticate(request))
-        with context.database.read() as session:
-            reader.get_submission(session, submission_id)
+        with auth.authenticated(request) as (session, account_id):
+            Reader(account_id).get_submission(session, submission_id)
     except UsageError:
         return False
     return True
 
 
 def get_submission(
-    request: Request,
-    submission_id: str,
-    context: ContextDep,
-    _: Annotated[object, Depends(_described)] = None,
+    request: Request, submission_id: str, context: ContextDep, _: Described = None
 ) -> Submission:
-    """A dependency: the submission that may be read; errors of ``Reader.get_submission``.
+    """A dependency: the submission that may be read; errors of ``reading``.
 
     It finds the reader itself: a dependency of its own would cost each request another thread.
     """
-    reader = find_reader(request, submission_id, context)
-    with context.database.read() as session:
-        return reader.get_submission(session, submission_id)
+    with reading(request, submission_id, context) as (session, submission):
+        session.refresh(submission, ["report"])  # that it is whole
+        return submission
 
 
 ReaderDep = Annotated[Reader, Depends(find_reader)]

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from heapq import heapify, heapreplace
+from random import Random
 from typing import TYPE_CHECKING
 
-import numpy as np
-import numpy.typing as npt
 from sqlalchemy import Select, select
 
 from service.accounts import fairness
@@ -26,7 +26,6 @@ from service.models import (
 if TYPE_CHECKING:
     from sqlalchemy.orm import Session
 
-Floats = npt.NDArray[np.float64]
 SAMPLES = 200
 QUANTILES = (0.1, 0.9)  # four times of five the truth lies between
 HISTORY = 200  # runs that tell how much of their budget runs take
@@ -75,34 +74,39 @@ def list_places(
     budgets = [job.budget_seconds for job in ordered]
     intervals = estimate_starts(running, budgets, slots, _read_ratios(session))
     places = [
-        Place(job.id, job.account_id, number, float(low), float(high))
+        Place(job.id, job.account_id, number, low, high)
         for number, (job, (low, high)) in enumerate(zip(ordered, intervals, strict=True), 1)
     ]
     return places, len(running)
 
 
 def estimate_starts(
-    running: Sequence[tuple[float, float]], budgets: Sequence[float], slots: int, ratios: Floats
-) -> Floats:
-    """When each of the waiting jobs starts, in seconds from now: float64 (jobs, 2), low and high.
+    running: Sequence[tuple[float, float]],
+    budgets: Sequence[float],
+    slots: int,
+    ratios: Sequence[float],
+) -> list[tuple[float, float]]:
+    """When each of the waiting jobs starts, in seconds from now: low and high.
 
     ``running`` are (seconds at work, budget) of the runs at work, ``ratios`` shares of the budget
     that earlier runs took. Draws from them (a bootstrap) and plays the queue ``SAMPLES`` times.
     """
-    random = np.random.default_rng(0)
-    free = np.zeros((max(slots, len(running), 1), SAMPLES))
-    for slot, (elapsed, budget) in enumerate(running):
-        possible = ratios[ratios * budget > elapsed]  # it has not ended yet
-        if len(possible):
-            free[slot] = random.choice(possible, SAMPLES) * budget - elapsed
-    starts = np.empty((len(budgets), len(QUANTILES)))
-    columns = np.arange(SAMPLES)
-    for index, budget in enumerate(budgets):
-        first = free.argmin(axis=0)
-        start = free[first, columns]
-        starts[index] = np.quantile(start, QUANTILES)
-        free[first, columns] = start + random.choice(ratios, SAMPLES) * budget
-    return starts
+    random = Random(0)  # noqa: S311 no secret
+    rests = [  # it has not ended yet; one that takes longer than any before may do so now
+        [r * budget - elapsed for r in ratios if r * budget > elapsed] or [0.0]
+        for elapsed, budget in running
+    ]
+    idle = [0.0] * (max(slots, 1) - len(running))
+    starts: list[list[float]] = [[] for _ in budgets]
+    for _ in range(SAMPLES):
+        heapify(free := [*idle, *map(random.choice, rests)])
+        for times, budget, ratio in zip(
+            starts, budgets, random.choices(ratios, k=len(budgets)), strict=True
+        ):
+            times.append(free[0])
+            heapreplace(free, free[0] + ratio * budget)
+    low, high = (round(share * (SAMPLES - 1)) for share in QUANTILES)
+    return [(times[low], times[high]) for times in map(sorted, starts)]
 
 
 def _waiting() -> Select[Submission]:
@@ -126,7 +130,7 @@ def _read_running(session: Session) -> list[tuple[float, float]]:
     ]
 
 
-def _read_ratios(session: Session) -> Floats:
+def _read_ratios(session: Session) -> list[float]:
     """Of the newest runs that ended: seconds at work over budget."""
     query = (
         select(Run.started_at, Run.ended_at, Submission.budget_seconds)
@@ -145,4 +149,4 @@ def _read_ratios(session: Session) -> Floats:
         for started_at, ended_at, budget in session.execute(query)
         if started_at is not None and ended_at is not None
     ]
-    return np.array(ratios if len(ratios) >= FEW else [*ratios, *GUESSES])
+    return ratios if len(ratios) >= FEW else [*ratios, *GUESSES]

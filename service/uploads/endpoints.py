@@ -9,6 +9,7 @@ from fastapi.concurrency import run_in_threadpool
 from pydantic import AfterValidator
 from sqlalchemy.orm import Session
 
+from service.accounts.quotas import tell_rate
 from service.auth import authenticate
 from service.body import format_digest
 from service.context import Context, ContextDep
@@ -65,7 +66,8 @@ def create_upload(
         )
 
     route = (account_id, "POST /v1/uploads", key)
-    return answer_once(context.database, route, asked.model_dump(mode="json"), make)
+    answer = answer_once(context.database, route, asked.model_dump(mode="json"), make)
+    return tell_rate(answer, context, account_id)
 
 
 @router.put("", status_code=201, openapi_extra=BYTES)
@@ -79,6 +81,7 @@ def put_upload(
     """Send a bundle in one piece: `curl -T bundle.zip`. A cut means beginning again."""
     upload = receive.receive_whole(request, context, account_id, name)
     response.headers["Location"] = f"/v1/uploads/{upload.id}"
+    tell_rate(response, context, account_id)
     return _describe(context, upload)
 
 

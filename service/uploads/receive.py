@@ -22,7 +22,7 @@ async def receive_part(
     """Store the body as that part. While one piece of it is written the next is received.
 
     Raises ``UsageError``: ``part-size-wrong``, ``digest-missing``, ``digest-invalid``,
-    ``digest-mismatch`` or ``upload-stalled``.
+    ``digest-mismatch``.
     """
     if find_length(request) not in (None, part.size_bytes):
         raise wrong_size(part)
@@ -47,7 +47,7 @@ def receive_whole(request: Request, context: Context, account_id: str, name: str
     """Store the body as an upload of its own; of a refused one nothing is kept.
 
     Raises ``UsageError``: ``upload-too-large``, ``upload-empty``, ``digest-invalid``,
-    ``digest-mismatch``, ``upload-stalled``; or ``LimitError`` (``quota-exceeded``).
+    ``digest-mismatch``; or ``LimitError`` (``quota-exceeded``).
     """
     length, digest = find_length(request), find_digest(request)
     with context.database.read() as session:

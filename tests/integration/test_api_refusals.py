@@ -1,6 +1,7 @@
 """The API as its clients meet it: what it refuses, always as a problem with a code."""
 
 import asyncio
+import json
 import re
 
 import pytest
@@ -84,6 +85,42 @@ def test_an_upload_without_a_token_is_not_even_read(installation) -> None:
     headers = [(b"content-type", FORM["Content-Type"].encode()), (b"content-length", b"1000000")]
     asyncio.run(installation.app(scope | {"headers": headers}, receive, send))
     assert sent[0]["status"] == 401
+
+
+def trickle(installation, method: str, path: str, kind: str) -> tuple[int, dict]:
+    """Send a body byte by byte; status and problem."""
+    sent = []
+
+    async def receive():
+        await asyncio.sleep(0.01)
+        return {"type": "http.request", "body": b"{", "more_body": True}
+
+    async def send(message):
+        sent.append(message)
+
+    scope = {"type": "http", "method": method, "path": path, "query_string": b""}
+    token = f"Bearer {installation.token}".encode()
+    headers = [(b"content-type", kind.encode()), (b"authorization", token)]
+    asyncio.run(installation.app(scope | {"headers": headers}, receive, send))
+    return sent[0]["status"], json.loads(sent[1]["body"])
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "kind"),
+    [
+        ("POST", "/v1/submissions", FORM["Content-Type"]),
+        ("POST", "/v1/submissions", "application/json"),
+        ("POST", "/v1/uploads", "application/json"),
+        ("PUT", "/v1/uploads", "application/octet-stream"),
+    ],
+)
+def test_a_body_that_comes_byte_by_byte_holds_no_place(
+    installation, monkeypatch, method, path, kind
+) -> None:
+    monkeypatch.setattr("service.body.PATIENCE_SECONDS", 0.1)
+    status, problem = trickle(installation, method, path, kind)
+    assert (status, problem["code"]) == (408, "upload-stalled")
+    assert nothing_was_kept(installation)
 
 
 @pytest.mark.parametrize(
@@ -262,3 +299,11 @@ def test_every_answer_carries_the_security_headers(installation) -> None:
         assert headers["x-content-type-options"] == "nosniff"
         assert "default-src 'none'" in headers["content-security-policy"]
         assert headers["x-request-id"]
+
+
+def test_no_other_site_may_read_an_answer(installation) -> None:
+    """Cross-origin sharing is closed: nothing allows it, not to a preflight either."""
+    wish = {"Origin": "https://elsewhere.example", "Access-Control-Request-Method": "POST"}
+    for method in ("GET", "OPTIONS"):
+        answer = installation.http.request(method, "/v1/submissions", headers=wish)
+        assert not [name for name in answer.headers if name.startswith("access-control-")]

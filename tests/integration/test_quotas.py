@@ -66,6 +66,8 @@ def test_a_quota_is_shown_before_an_upload_and_is_what_counts(site, ada) -> None
     assert re.fullmatch(r'"submissions";r=2;t=\d+', before.headers["ratelimit"])
     made = [submit(ada) for _ in range(2)]
     assert [answer.status_code for answer in made] == [202, 202]
+    left = [re.fullmatch(r'"submissions";r=(\d);t=\d+', a.headers["ratelimit"])[1] for a in made]
+    assert left == ["1", "0"]
     after = ada.get("/v1/quota").json()
     assert after["submissions_per_day"]["left"] == 0
     assert after["compute_minutes_per_day"]["used"] == 2
@@ -74,7 +76,19 @@ def test_a_quota_is_shown_before_an_upload_and_is_what_counts(site, ada) -> None
     assert refused.json()["quota"] == "submissions_per_day"
     assert refused.json()["resets_at"] == after["resets_at"].replace("Z", "+00:00")
     assert 1 <= int(refused.headers["retry-after"]) <= 86400
+    assert refused.headers["ratelimit-policy"] == '"submissions";q=2;w=86400'
+    assert refused.headers["ratelimit"].startswith('"submissions";r=0;t=')
     assert len(ada.get("/v1/submissions").json()["items"]) == 2
+
+
+def test_every_route_that_counts_tells_the_rate(site, ada) -> None:
+    begun = ada.post("/v1/uploads", json={"size_bytes": 2})
+    whole = ada.put("/v1/uploads", content=b"PK")
+    made = ada.post("/v1/submissions", json={"upload_id": whole.json()["id"]})
+    again = ada.post(f"/v1/submissions/{made.json()['id']}/rerun")
+    for answer, left in ((begun, 2), (whole, 2), (made, 1), (again, 0)):
+        assert answer.headers["ratelimit"].startswith(f'"submissions";r={left};t='), answer.text
+        assert answer.headers["ratelimit-policy"] == '"submissions";q=2;w=86400'
 
 
 def test_the_form_says_what_is_left_and_how_long_it_would_take(site, ada) -> None:

@@ -26,6 +26,17 @@ REJECTED = {
 }
 
 
+PLACE = {"position": 3, "starts_in_seconds": {"low": 0, "high": 65}}
+QUEUE = {
+    "slots": 2,
+    "running": 2,
+    "waiting": 2,
+    "next": PLACE,
+    "yours": [PLACE | {"position": 1, "submission_id": "s1"}],
+}
+WEBHOOK = {"id": "w1", "url": "https://a.example/", "created_at": "2026-11-26T00:00:00Z"}
+
+
 class Played:
     """A service: what it was asked, and what it answers."""
 
@@ -44,8 +55,15 @@ class Played:
             names = ("submissions_per_day", "compute_minutes_per_day", "parallel_runs")
             quota = dict.fromkeys(names, item) | {"resets_at": "2026-11-26T00:00:00Z"}
             quota["stored_bytes"] = {"used": 3 * 2**29, "limit": None, "left": None}
-            answers = {"/v1/quota": quota}
-            return httpx2.Response(200, json=answers.get(request.url.path, {"status": "ready"}))
+            answers = {
+                "GET /v1/quota": quota,
+                "GET /v1/queue": QUEUE,
+                "GET /v1/webhooks": {"items": [WEBHOOK]},
+                "POST /v1/webhooks": WEBHOOK | {"secret": "whsec_x"},
+                "POST /v1/webhooks/w1/test": {"event": "webhook.test", "state": "pending"},
+            }
+            asked = f"{request.method} {request.url.path}"
+            return httpx2.Response(200, json=answers.get(asked, {"status": "ready"}))
         return self.answer(request, request.url.path.removeprefix("/v1/submissions"))
 
     def answer(self, request: httpx2.Request, path: str) -> httpx2.Response:

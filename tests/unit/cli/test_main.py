@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 import typer
@@ -83,3 +84,17 @@ def test_help_loads_neither_the_service_nor_the_client() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.splitlines()[-1] == "heavy:"
+
+
+def test_a_shell_can_complete_verbs_and_options() -> None:
+    for typed, completed in (("autodl webh", "webhook"), ("autodl watch --ur", "--url")):
+        environment = {
+            "_AUTODL_COMPLETE": "complete_bash",
+            "COMP_WORDS": typed,
+            "COMP_CWORD": str(len(typed.split()) - 1),
+        }
+        program = Path(sys.executable).with_name("autodl")
+        done = subprocess.run(
+            [program], env=environment, capture_output=True, text=True, check=True
+        )
+        assert done.stdout.split() == [completed]

@@ -96,6 +96,29 @@ def test_quota_is_shown_beside_what_was_used(played, autodl) -> None:
     assert json.loads(autodl("quota", "--json").stdout)["submissions_per_day"]["limit"] == 2
 
 
+def test_the_queue_tells_when_a_new_submission_and_ones_own_start(played, autodl) -> None:
+    shown = autodl("queue", "--budget", "60")
+    assert played.requests[-1].url.params["budget_seconds"] == "60"
+    assert [line.split() for line in shown.stdout.splitlines()] == [
+        ["1", "0", "to", "65", "s", "s1"],
+        ["3", "0", "to", "65", "s", "a", "new", "one"],
+    ]
+    assert "2 run, 2 wait" in shown.stderr
+    assert json.loads(autodl("queue", "--json").stdout)["waiting"] == 2
+
+
+def test_webhooks_are_made_listed_tried_and_removed(played, autodl) -> None:
+    made = autodl("webhook", "create", "https://a.example/")
+    assert (made.stdout, "w1" in made.stderr) == ("whsec_x\n", True)
+    assert json.loads(played.requests[-1].content) == {"url": "https://a.example/"}
+    assert autodl("webhook", "list").stdout == "w1  2026-11-26 00:00  https://a.example/\n"
+    assert json.loads(autodl("webhook", "list", "--json").stdout)[0]["id"] == "w1"
+    assert autodl("webhook", "test", "w1").stdout == "webhook.test: pending\n"
+    assert json.loads(autodl("webhook", "delete", "w1", "--json").stdout)["deleted"]
+    asked = played.requests[-1]
+    assert (asked.method, asked.url.path) == ("DELETE", "/v1/webhooks/w1")
+
+
 def test_a_link_is_made_and_all_of_them_can_be_revoked(played, autodl) -> None:
     assert autodl("share", "s1", "--days", "2").stdout == "http://127.0.0.1:8000/shared/t\n"
     assert json.loads(played.requests[-1].content) == {"expires_in_seconds": 172800}

@@ -226,26 +226,37 @@ def test_an_accounts_own_limits_go_before_the_operators(database, add_account) -
     assert (limits.submissions_per_day, limits.parallel_runs) == (None, 1)
 
 
+def keep(session, account_id: str, key: str, size_bytes: int) -> None:
+    session.add(
+        Upload(
+            account_id=account_id,
+            name="a",
+            state=UploadState.OPEN,
+            key=key,
+            size_bytes=size_bytes,
+            part_bytes=10,
+            expires_at=utc_now(),
+        )
+    )
+    session.flush()
+
+
 def test_stored_bytes_are_counted_where_they_lie(database, account_id) -> None:
     limits = Limits(stored_bytes=100)
     with database.write() as session:
         quotas.check(session, account_id, limits, new_bytes=100)
-        session.add(
-            Upload(
-                account_id=account_id,
-                name="a",
-                state=UploadState.OPEN,
-                key="k",
-                size_bytes=60,
-                part_bytes=10,
-                expires_at=utc_now(),
-            )
-        )
-        session.flush()
+        keep(session, account_id, "k", 60)
         quotas.check(session, account_id, limits, new_bytes=40)
         with pytest.raises(LimitError, match="101 bytes of your 100") as caught:
             quotas.check(session, account_id, limits, new_bytes=41)
     assert "Retry-After" not in caught.value.headers  # waiting does not help
+
+
+def test_bytes_that_two_uploads_share_count_once(database, account_id) -> None:
+    with database.write() as session:
+        for key in ("k", "k", "other"):
+            keep(session, account_id, key, 60)
+        assert quotas.read_usage(session, account_id).stored_bytes == 120
 
 
 def test_an_account_at_its_cap_of_runs_is_passed_over(database, account_id, settings) -> None:
