@@ -19,19 +19,14 @@ import psutil
 from autodl import sandbox
 from autodl.errors import PlatformError
 from service.executors.base import Capabilities, End, Observation, Phase, RunKind, RunSpec
-from service.executors.tasks import Places, build_tasks
+from service.executors.folders import list_programs, write_run
 from service.settings import Settings, inherited_environment
 from service.worker import supervisor
-from service.worker.program import Task, read_guest_log
+from service.worker.program import read_guest_log
 from service.worker.tasks import ReportTo
 
 START_SECONDS = 30.0  # for a supervisor to write its first status
-MARGIN_SECONDS = 30.0  # over a program's own clock, before its supervisor uses force
 PATIENCE_SECONDS = 6.0  # for a supervisor to end its run when asked
-PROGRAMS = {
-    name: [sys.executable, "-P", "-m", f"service.worker.{name}"]
-    for name in ("stage", "solve", "score", "publish")
-}
 
 
 class LocalExecutor:
@@ -42,7 +37,7 @@ class LocalExecutor:
     def __init__(self, settings: Settings, programs: dict[str, list[str]] | None = None) -> None:
         self.settings = settings
         self.root = settings.data / "runs"
-        self.programs = programs or PROGRAMS
+        self.programs = programs or list_programs()
         self._children: list[subprocess.Popen[bytes]] = []
 
     def capabilities(self) -> Capabilities:
@@ -63,22 +58,19 @@ class LocalExecutor:
         if supervisor.read_status(folder) is not None or self._is_supervised(folder):
             return
         gpu = self._find_gpu(spec) if spec.kind is RunKind.SOLVE else None
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        for name, told in self._tasks(spec, folder, gpu).items():
-            _write_private(folder / f"{name}.json", told.model_dump_json())
-        task = supervisor.SupervisorTask(
-            run_id=spec.run_id,
-            kind=spec.kind,
-            gpu=gpu,
+        task = write_run(
+            folder,
+            spec,
+            self.settings,
+            self._report_to(spec),
             programs=self.programs,
-            limits=_limits(spec),
-            environment=self._environment(spec, folder, gpu),
+            gpu=gpu,
+            memory_bytes=self.settings.effective_memory_bytes,
         )
-        _write_private(folder / "supervisor.json", task.model_dump_json())
         with (folder / "supervisor.log").open("ab") as log:
             child = subprocess.Popen(
-                [sys.executable, "-P", "-m", supervisor.__name__, str(folder / "supervisor.json")],
-                env=task.environment,
+                [sys.executable, "-P", "-m", supervisor.__name__, str(task)],
+                env=inherited_environment() | {"TMPDIR": str(folder / "tmp")},
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
@@ -177,47 +169,14 @@ class LocalExecutor:
             raise PlatformError("no-free-slot", "Every slot of this machine is taken.")
         return free[0]
 
-    def _environment(self, spec: RunSpec, folder: Path, gpu: str | None) -> dict[str, str]:
-        return {
-            **inherited_environment(),
-            "TMPDIR": str(folder / "tmp"),  # by which a process is known to be the run's
-            "CUDA_VISIBLE_DEVICES": gpu or "",
-        }
-
-    def _tasks(self, spec: RunSpec, folder: Path, gpu: str | None) -> dict[str, Task]:
-        solving = spec.kind is RunKind.SOLVE
-        places = Places(
-            bundle=folder / ("public" if solving else "bundle"),
-            labels=folder / "labels",
-            output=folder / "output",
-            results=dict.fromkeys(PROGRAMS, folder),
-            solution=self.settings.get_solution(spec.solve.solution) if solving else None,
-        )
-        report_to = ReportTo(
+    def _report_to(self, spec: RunSpec) -> ReportTo:
+        return ReportTo(
             run_id=spec.run_id,
             token=spec.publish.token,
             prefix=spec.publish.prefix,
             database_url=self.settings.effective_database_url,
             storage=self.settings.effective_storage,
         )
-        memory = self.settings.effective_memory_bytes
-        return build_tasks(spec, places, self.settings, report_to, gpu=gpu, memory_bytes=memory)
-
-
-def _limits(spec: RunSpec) -> dict[str, float]:
-    solving = spec.kind is RunKind.SOLVE
-    own = {
-        "stage": spec.stage.limit_seconds,
-        "solve": spec.solve.limit_seconds if solving else spec.solve.check_seconds,
-        "score": spec.publish.limit_seconds,
-        "publish": spec.publish.limit_seconds,
-    }
-    return {name: seconds + MARGIN_SECONDS for name, seconds in own.items()}
-
-
-def _write_private(path: Path, text: str) -> None:
-    path.touch(mode=0o600)
-    path.write_text(text, encoding="utf-8")
 
 
 def _environment_of(process: psutil.Process) -> dict[str, str]:

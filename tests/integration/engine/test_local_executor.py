@@ -10,7 +10,7 @@ import psutil
 import pytest
 
 from autodl.errors import PlatformError
-from service.executors import local
+from service.executors import folders, local
 from service.executors.base import (
     End,
     Observation,
@@ -244,10 +244,24 @@ def test_a_term_from_elsewhere_is_no_cancel(start, settings) -> None:
     assert wait(executor, spec.run_id, is_ended).end is End.KILLED
 
 
+def test_a_term_to_all_of_a_run_blames_no_program(start, settings) -> None:
+    spec = make_spec()
+    executor = start(spec, solve="sleep 60", publish="touch published")
+    wait(executor, spec.run_id, says("loaded"))
+    folder = settings.data / "runs" / spec.run_id
+    supervisor = psutil.Process(json.loads((folder / "status.json").read_text())["pid"])
+    supervisor.suspend()
+    for process in (*supervisor.children(recursive=True), supervisor):
+        process.terminate()
+    supervisor.resume()
+    assert wait(executor, spec.run_id, is_ended).end is End.KILLED
+    assert not (folder / "published").exists()
+
+
 def test_a_program_past_its_limit_is_ended_and_the_run_goes_on(
     start, settings, monkeypatch
 ) -> None:
-    monkeypatch.setattr(local, "MARGIN_SECONDS", 0.5)
+    monkeypatch.setattr(folders, "MARGIN_SECONDS", 0.5)
     monkeypatch.setattr("service.executors.base.SAVE_SECONDS", 0.0)
     spec = make_spec(seconds=0.5)
     executor = start(spec, solve='trap "" TERM; sleep 60', publish="touch published")
