@@ -19,14 +19,14 @@ router = APIRouter(include_in_schema=False)
 
 
 class LanguageOfRequest:
-    """Middleware: what a request is answered in is known before anything answers it."""
+    """Middleware: what a page is made in is known before anything makes it; the API is English."""
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """ASGI."""
-        if scope["type"] == "http":
+        if scope["type"] == "http" and not scope["path"].startswith("/v1/"):
             request = Request(scope)
             accepted = request.headers.get("accept-language", "")
             use_language(choose_language(read_cookie(request, LANGUAGE_COOKIE), accepted))
