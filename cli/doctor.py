@@ -55,7 +55,8 @@ def doctor(
 ) -> None:
     """Say what works here, and what does not.
 
-    Looked at are versions, optional parts, GPU, sandbox, disk, the service and your token.
+    Looked at are versions, optional parts, GPU, sandbox, what runs would be carried out with, disk,
+    the service and your token.
 
     Ends with 1 if something is bad; what is only missing is not.
     """
@@ -95,6 +96,8 @@ def look_here() -> Iterator[Check]:
     gpus = ", ".join(machine["gpus"])
     yield Check("GPU", "good" if gpus else "missing", gpus or "none: runs use the processor")
     yield _look_at_sandbox()
+    if find_spec(PARTS["service"][0]) is not None:
+        yield _look_at_executor()
     yield from _look_at_parts(packages)
     yield _look_at_disk("disk", Path.cwd())
     yield _look_at_disk("temporary", Path(tempfile.gettempdir()))
@@ -118,6 +121,24 @@ def _look_at_sandbox() -> Check:
         if sys.platform == "linux"
         else "Solutions are confined on Linux only: run none that you do not trust.",
     )
+
+
+def _look_at_executor() -> Check:
+    """What a service started here with this environment would carry out runs with."""
+    from service.executors import open_executor
+    from service.executors.base import RunKind
+    from service.settings import Settings, load_settings
+
+    try:
+        settings = load_settings(Settings)
+        executor = open_executor(settings)
+        executor.observe(())
+    except AutoDLError as error:
+        return Check("executor", "bad", error.message, error.hint)
+    offered = executor.capabilities()
+    slots = f"{offered.slots[RunKind.SOLVE]} solving at once, {offered.slots[RunKind.CHECK]} checks"
+    gpus = "with a GPU each" if offered.gpus else "without a GPU"
+    return Check("executor", "good", f"{executor.name}: {slots}, {gpus}")
 
 
 def _look_at_parts(packages: dict[str, str]) -> Iterator[Check]:

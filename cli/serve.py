@@ -77,20 +77,9 @@ def serve(
 
 def read_settings(**options: Any) -> Settings:
     """The settings: options that are given, else the environment's; ``setting-invalid``."""
-    from pydantic import ValidationError
+    from service.settings import Settings, load_settings
 
-    from service.settings import Settings
-
-    try:
-        return Settings(**{key: value for key, value in options.items() if value is not None})
-    except ValidationError as error:
-        first = error.errors()[0]
-        name = "_".join(str(part) for part in first["loc"])
-        raise UsageError(
-            "setting-invalid",
-            f"The setting {name}: {first['msg']}.",
-            hint=f"It comes from an option or from AUTODL_{name.upper()}.",
-        ) from error
+    return load_settings(Settings, **{k: v for k, v in options.items() if v is not None})
 
 
 def check_folder(data: Path) -> None:

@@ -11,6 +11,7 @@ import pytest
 
 from autodl.metadata import DataSpecification, Format, MatrixSpec, write_metadata
 from autodl.records import Example, RecordWriter, encode_example
+from tests import slurm
 from tests.postgresql import Cluster
 from tests.s3 import Server
 
@@ -60,6 +61,19 @@ def s3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     server.start()
     yield server
     server.kill()
+
+
+@pytest.fixture(scope="session")
+def slurm_cluster() -> Iterator[slurm.Cluster]:
+    """A running Slurm cluster of one node."""
+    if missing := slurm.Cluster.find_missing():
+        pytest.skip(f"no {missing[0]} here: apt-get install slurmctld slurmd slurm-client")
+    folder = Path(tempfile.mkdtemp(prefix="slurm-"))
+    cluster = slurm.Cluster(folder)
+    cluster.start()
+    yield cluster
+    cluster.stop()
+    shutil.rmtree(folder)
 
 
 @pytest.fixture

@@ -32,9 +32,14 @@ def open_executor(settings: Settings) -> Executor:
 def _open(settings: Settings) -> Executor:
     if settings.executor == "kubernetes":
         from service.executors.kubernetes import KubernetesExecutor
-        from service.settings import KubernetesSettings
+        from service.settings import KubernetesSettings, load_settings
 
-        return KubernetesExecutor(settings, KubernetesSettings())
+        return KubernetesExecutor(settings, load_settings(KubernetesSettings))
+    if settings.executor == "slurm":
+        from service.executors.slurm import SlurmExecutor
+        from service.settings import SlurmSettings, load_settings
+
+        return SlurmExecutor(settings, load_settings(SlurmSettings))
     from service.executors.local import LocalExecutor
 
     return LocalExecutor(settings)

@@ -63,3 +63,18 @@ def test_a_part_that_is_not_installed_is_missing_and_not_bad(autodl, monkeypatch
     assert code == 0
     assert checks["+ media"]["status"] == "missing"
     assert checks["+ media"]["hint"] == "pip install 'autodl-self-service[media]'"
+
+
+def test_the_executor_that_runs_would_go_to_is_asked(autodl, monkeypatch, tmp_path) -> None:
+    monkeypatch.setenv("AUTODL_DATA", str(tmp_path))
+    monkeypatch.setenv("AUTODL_GPUS", "")
+    code, checks = look(autodl, "--offline")
+    assert (code, checks["executor"]["detail"][:7]) == (0, "local: ")
+    monkeypatch.setenv("AUTODL_EXECUTOR", "slurm")
+    code, checks = look(autodl, "--offline")
+    assert (code, checks["executor"]["status"]) == (1, "bad")
+    assert "AUTODL_SLURM_API_URL" in checks["executor"]["hint"]
+    monkeypatch.setenv("AUTODL_SLURM_API_URL", "http://login:8001")
+    monkeypatch.setenv("PATH", str(tmp_path))
+    code, checks = look(autodl, "--offline")
+    assert (code, "no program 'squeue'" in checks["executor"]["detail"]) == (1, True)
