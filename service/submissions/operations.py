@@ -106,7 +106,7 @@ def list_failures(session: Session) -> list[Failure]:
 def count_states(session: Session) -> dict[SubmissionState, int]:
     """How many submissions are in each state."""
     query = select(Submission.state, func.count()).where(Submission.deleted_at.is_(None))
-    return dict(session.execute(query.group_by(Submission.state)).tuples().all())
+    return {state: count for state, count in session.execute(query.group_by(Submission.state))}
 
 
 def measure_stored(session: Session, account_ids: Sequence[str] = ()) -> dict[str, Stored]:

@@ -14,6 +14,7 @@ from typing import Protocol
 from service.web.language import gettext, ngettext
 
 WIDTH, HEIGHT = 640, 340
+LETTER_ROOM = 14  # more on the right, where each curve has its letter
 LEFT, RIGHT, TOP, BOTTOM = 68, 12, 40, 40
 START_SECONDS = 60.0  # t0 of the challenge's time axis
 TICKS_SECONDS = (10, 60, 300, 600, 1200, 3600, 7200)
@@ -141,22 +142,24 @@ def _last_alc(points: Sequence[Point]) -> float | None:
 class _Axes:
     """From seconds and NAUC to the picture's units, rounded to a tenth."""
 
-    def __init__(self, budget_seconds: float, bottom: float) -> None:
+    def __init__(self, budget_seconds: float, bottom: float, letters: bool) -> None:
         self.budget_seconds = budget_seconds
         self.bottom = bottom
+        self.right = WIDTH - RIGHT - letters * LETTER_ROOM
 
     @classmethod
     def around(cls, series: Sequence[Series]) -> _Axes:
         """Wide and deep enough for all of them."""
         lowest = min((nauc for one in series for _, nauc in one.kept), default=0.0)
         budget_seconds = max(one.budget_seconds for one in series)
-        return cls(budget_seconds, min(0.0, math.floor(lowest * 4) / 4))
+        bottom = min(0.0, math.floor(lowest * 4) / 4)
+        return cls(budget_seconds, bottom, letters=len(series) > 1)
 
     def fraction(self, seconds: float) -> float:
         return math.log1p(seconds / START_SECONDS) / math.log1p(self.budget_seconds / START_SECONDS)
 
     def x(self, seconds: float) -> float:
-        return round(LEFT + self.fraction(seconds) * (WIDTH - LEFT - RIGHT), 1)
+        return round(LEFT + self.fraction(seconds) * (self.right - LEFT), 1)
 
     def y(self, nauc: float) -> float:
         height = HEIGHT - TOP - BOTTOM
@@ -164,7 +167,7 @@ class _Axes:
 
 
 def _grid(axes: _Axes) -> str:
-    x_left, x_right = LEFT, WIDTH - RIGHT
+    x_left, x_right = LEFT, axes.right
     y_low = axes.y(axes.bottom)
     shapes: list[str] = []
     labels: list[str] = []

@@ -23,7 +23,7 @@ COUNTED_CELL = 24.0  # large enough for the count
 MAX_NAMED = 100  # of more classes a confusion matrix has those that are confused most
 TOLD_CLASSES = 40  # of more, only cells with several items have their words: pages stay small
 NAME_LETTERS = 16
-CONFUSIONS = 15
+CONFUSIONS = 12
 ACCENT = "#3b7ddd"
 SVG = (
     '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width:g} {height:g}"'
@@ -80,7 +80,7 @@ def confusion_svg(metrics: Json) -> str:
     place = {number: at for at, number in enumerate(shown)}
     names = [metrics["classes"][number]["name"] for number in shown]
     supports = [metrics["classes"][number]["support"] for number in shown]
-    cell = max(LEAST_CELL, min(36.0, SIDE / len(names)))
+    cell = max(LEAST_CELL, min(56.0, SIDE / len(names)))
     letters = min(12.0, cell * 0.95)
     left = top = 30.0 + letters * 0.58 * min(NAME_LETTERS, max(map(len, names)))
     size = cell * len(names)

@@ -189,7 +189,8 @@ def run_baselines(
     request: Request, submission_id: str, context: ContextDep, account_id: AccountId
 ) -> Response:
     """Those that were ticked, on the same data for as long; each counts as a submission."""
-    wanted = [name for name in baselines.BASELINES if name in read_form(request)]
+    form = read_form(request)
+    wanted = [name for name in baselines.BASELINES if name in form]
     with context.database.read() as session:
         name = repository.get_submission(session, account_id, submission_id).name
     baselines.submit(context, account_id, submission_id, name, wanted)
