@@ -85,7 +85,7 @@ lock: | $(BIN)/uv  ## pin the newest packages that pyproject.toml allows
 
 messages: $(VENV)/.dev  ## collect the texts of the pages into the catalogues of service/web/locales
 	@mkdir -p build
-	$(BIN)/pybabel -q extract -F pyproject.toml --no-location --ignore-dirs ".* build tests" -o build/messages.pot .
+	$(BIN)/pybabel -q extract -F pyproject.toml --no-location --ignore-dirs ".* build tests node_modules" -o build/messages.pot .
 	$(BIN)/pybabel -q update -i build/messages.pot -d service/web/locales --no-fuzzy-matching --ignore-obsolete \
 		--ignore-pot-creation-date
 

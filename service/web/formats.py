@@ -1,4 +1,4 @@
-"""Numbers, dates and sizes as the language of the page writes them."""
+"""Numbers, dates and sizes as the language of the page writes them; and code in a sentence."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from datetime import datetime
 from babel.dates import format_date
 from babel.numbers import format_decimal
 from babel.numbers import format_percent as _format_percent
+from markupsafe import Markup, escape
 
 from service.web.language import get_language, gettext, ngettext
 
@@ -57,6 +58,15 @@ def format_duration(value: float) -> str:
     if value >= 2 * DAY:
         return ngettext("one day", "%(num)s days", round(value / DAY))
     return gettext("%(number)s h", number=format_number(value / 3600, 1))
+
+
+def mark_code(text: str) -> Markup:
+    """What stands between backquotes as code; everything escaped."""
+    parts = text.split("`")
+    if len(parts) % 2 == 0:
+        return escape(text)
+    marked = [f"<code>{escape(p)}</code>" if i % 2 else escape(p) for i, p in enumerate(parts)]
+    return Markup("".join(marked))  # noqa: S704 each part is escaped
 
 
 def _format_short(value: float) -> str:

@@ -8,7 +8,6 @@ from urllib.parse import urlsplit
 from fastapi import Request, Response
 from fastapi.responses import HTMLResponse
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
-from markupsafe import Markup, escape
 
 from service import auth
 from service.envelope import get_request_id
@@ -16,6 +15,7 @@ from service.errors import Problem
 from service.web import formats
 from service.web.explanations import explain
 from service.web.language import LANGUAGES, N_, find_plural, find_text, get_language
+from service.web.reasons import say_reason
 
 #: of a problem's page, by the status
 TITLES = {
@@ -67,18 +67,9 @@ templates.install_gettext_callables(  # type: ignore[attr-defined]  # the extens
 )
 
 
-def _mark_code(text: str) -> Markup:
-    """What stands between backquotes as code; everything escaped."""
-    parts = text.split("`")
-    if len(parts) % 2 == 0:
-        return escape(text)
-    marked = [f"<code>{escape(p)}</code>" if i % 2 else escape(p) for i, p in enumerate(parts)]
-    return Markup("".join(marked))  # noqa: S704 each part is escaped
-
-
 templates.filters |= {
-    "translated": find_text,
-    "code": _mark_code,
+    "code": formats.mark_code,
+    "said": say_reason,
     "number": formats.format_number,
     "percent": formats.format_percent,
     "time": formats.format_time,

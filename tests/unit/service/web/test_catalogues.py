@@ -29,7 +29,7 @@ def source(tmp_path_factory) -> Catalog:
     CommandLineInterface().run(
         [
             *("pybabel", "-q", "extract", "-F", str(ROOT / "pyproject.toml"), "--no-location"),
-            *("--ignore-dirs", ".* build tests", "-o", str(path), str(ROOT)),
+            *("--ignore-dirs", ".* build tests node_modules", "-o", str(path), str(ROOT)),
         ]
     )
     with path.open("rb") as file:
