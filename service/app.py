@@ -103,10 +103,8 @@ def create_app(settings: Settings, executor: Executor) -> FastAPI:
     app.include_router(admin_endpoints.router)
     app.include_router(webhook_endpoints.router)
     app.include_router(leaderboard_endpoints.router)
-    app.include_router(accounts.router)
-    app.include_router(switch.router)
-    app.include_router(pages.router)
-    app.include_router(submitting.router)
+    for page in (accounts, switch, pages, submitting):
+        app.include_router(page.router)
     for page in (submission, listing, preview, report, leaderboard, admin, shared):
         app.include_router(page.router)
     app.add_api_route("/healthz", report_alive, tags=["health"])

@@ -8,14 +8,13 @@ import binascii
 import re
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator
-from http import HTTPStatus
 
 import anyio.from_thread
 from fastapi import Request
-from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from autodl.errors import UsageError
+from service.errors import StalledError
 
 # What a body must bring at least: a link of a kilobyte a second still sends everything.
 PATIENCE_SECONDS = 60.0
@@ -49,10 +48,7 @@ class Patience:
                 async with asyncio.timeout(PATIENCE_SECONDS - waited):
                     message = await receive()
             except TimeoutError as error:
-                # The framework's own kind: any other it takes for a malformed body.
-                raise HTTPException(
-                    HTTPStatus.REQUEST_TIMEOUT, headers={"Connection": "close"}
-                ) from error
+                raise StalledError from error
             waited += time.monotonic() - start
             arrived += len(message.get("body", b""))
             is_coming = message.get("more_body", False)

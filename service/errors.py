@@ -100,6 +100,15 @@ FRAMEWORK_CODES = {
     413: ("upload-too-large", "The request is larger than the service takes."),
 }
 RETRY_AFTER_SECONDS = 5
+
+
+class StalledError(HTTPException):
+    """A body does not come. Of the framework's own kind: any other it takes for malformed JSON."""
+
+    def __init__(self) -> None:
+        super().__init__(408, headers={"Connection": "close"})
+
+
 #: for the routers' ``responses``
 PROBLEM: dict[str, Any] = {
     "description": "A problem (RFC 9457); its `code` is explained in docs/errors.md.",
