@@ -9,7 +9,7 @@ import signal
 import socket
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Annotated, Any
@@ -48,24 +48,23 @@ def serve(
         sockets = [stack.enter_context(_listen(settings.host, settings.port))]
         if settings.internal_port is not None:
             sockets.append(stack.enter_context(_listen(settings.host, settings.internal_port)))
-        from service import log
+        from service import log, tracing
         from service.app import TOKEN_FILE, create_app, prepare
         from service.executors import open_executor
         from service.notifications.delivery import delivering
         from service.reconciler import reconciling
 
         log.configure(settings.log_format)
+        tracing.configure(settings, "api")
         token_file = settings.data / TOKEN_FILE
         is_first = not token_file.exists()
         app = create_app(settings, open_executor(settings))
         context = app.state.context
         token = prepare(context)
         address = _address(settings.host, sockets[0].getsockname()[1])
-        links = {
-            "url": address,
-            "login_url": f"{address}/login?code={_login_code(app, token)}",
-            "data": str(settings.data),
-        }
+        links = {"url": address, "data": str(settings.data)}
+        if token is not None:
+            links["login_url"] = f"{address}/login?code={_login_code(app, token)}"
         if settings.reconcile:
             stack.enter_context(
                 reconciling(settings, context.database, context.storage, context.executor)
@@ -135,10 +134,13 @@ def _announce(links: dict[str, str], new_token: str | None, as_json: bool) -> No
         typer.echo(json.dumps(links))
         return
     typer.echo(f"AutoDL Self-Service is at {links['url']}")
-    typer.echo(f"Log in, within an hour:   {links['login_url']}")
-    if new_token:
-        typer.echo(f"Your token, for clients:  {new_token}")
-    typer.echo(f"It is kept in             {Path(links['data']) / 'token'}")
+    if "login_url" in links:
+        typer.echo(f"Log in, within an hour:   {links['login_url']}")
+        if new_token:
+            typer.echo(f"Your token, for clients:  {new_token}")
+        typer.echo(f"It is kept in             {Path(links['data']) / 'token'}")
+    else:
+        typer.echo("Others reach this address: make accounts with `autodl admin create NAME`.")
     typer.echo("Ctrl-C ends the service. Runs go on and are taken up again at the next start.")
 
 
@@ -151,7 +153,8 @@ def make_server(app: FastAPI, on_ready: Callable[[], None]) -> uvicorn.Server:
 
         async def startup(self, sockets: list[socket.socket] | None = None) -> None:
             await super().startup(sockets)
-            on_ready()
+            with suppress(OSError):  # where this is written to may be full: it works all the same
+                on_ready()
 
         def handle_exit(self, sig: int, frame: FrameType | None) -> None:
             app.state.context.stopping.set()

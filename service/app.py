@@ -39,6 +39,7 @@ from service.web import (
     admin,
     leaderboard,
     listing,
+    mistakes,
     pages,
     preview,
     rendering,
@@ -105,7 +106,7 @@ def create_app(settings: Settings, executor: Executor) -> FastAPI:
     app.include_router(leaderboard_endpoints.router)
     for page in (accounts, switch, pages, submitting):
         app.include_router(page.router)
-    for page in (submission, listing, preview, report, leaderboard, admin, shared):
+    for page in (submission, listing, preview, mistakes, report, leaderboard, admin, shared):
         app.include_router(page.router)
     app.add_api_route("/healthz", report_alive, tags=["health"])
     app.add_api_route("/readyz", report_ready, tags=["health"], responses={"503": errors.PROBLEM})

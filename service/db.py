@@ -7,21 +7,25 @@ on SQLite, an advisory lock on PostgreSQL (``docs/decisions/0015``).
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from alembic import command
-from alembic.config import Config
 from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url, text
 from sqlalchemy.exc import InterfaceError, OperationalError
 from sqlalchemy.orm import Session
 
 from autodl.errors import PlatformError
 
+if TYPE_CHECKING:
+    from alembic.config import Config
+
 BUSY_MILLISECONDS = 15_000
-WRITE_LOCK = 1  # PostgreSQL's advisory locks are numbers of a database's own; see also leader.py
+# PostgreSQL's advisory locks are numbers of a database's own; see also leader.py
+WRITE_LOCK, MIGRATION_LOCK = 1, 3
+PAUSE_SECONDS = 0.1  # between two looks whether another migration has ended
 # Sent with each connection. A peer that vanished holds no lock for long: not one that is cut off
 # (keep-alives), nor one that is alive and stuck in the middle of a unit of work.
 POSTGRESQL_OPTIONS = {
@@ -76,15 +80,57 @@ class Database:
 
 
 def migrate(database: Database, revision: str = "head", *, down: bool = False) -> None:
-    """Bring the schema up (or down) to ``revision`` in one transaction.
+    """Bring the schema up (or down) to ``revision``.
 
-    Several processes may start at once: the write lock makes the second find the work done.
+    Several processes may start at once: one does it, the others find the work done.
     """
-    config = Config()
-    config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
-    with translated(), database.writers.begin() as connection:
+    from alembic import command  # loaded where tables change: a run's programs only write rows
+
+    config = _configure()
+    with translated(), _migrating(database) as connection:
         config.attributes["connection"] = connection
         (command.downgrade if down else command.upgrade)(config, revision)
+
+
+def read_revision(session: Session) -> str:
+    """Of the schema that is there."""
+    return str(session.scalar(text("SELECT version_num FROM alembic_version")))
+
+
+def read_head() -> str:
+    """The revision of the schema that this program knows."""
+    from alembic.script import ScriptDirectory
+
+    return str(ScriptDirectory.from_config(_configure()).get_current_head())
+
+
+def _configure() -> Config:
+    from alembic.config import Config
+
+    config = Config()
+    config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
+    return config
+
+
+@contextmanager
+def _migrating(database: Database) -> Iterator[Connection]:
+    """The one connection that changes the schema now.
+
+    On SQLite in one transaction, with the write lock. On PostgreSQL in one a migration, and without
+    it, so that others write meanwhile; a lock of its own keeps other migrations away. It is tried,
+    not waited for: who waits inside a statement keeps an index from being made concurrently.
+    """
+    if database.is_sqlite:
+        with database.writers.begin() as connection:
+            yield connection
+        return
+    with database.engine.connect() as holder, database.engine.connect() as connection:
+        holder = holder.execution_options(isolation_level="AUTOCOMMIT")
+        lock = {"lock": MIGRATION_LOCK}
+        while not holder.scalar(text("SELECT pg_try_advisory_lock(:lock)"), lock):
+            time.sleep(PAUSE_SECONDS)
+        yield connection
+        holder.execute(text("SELECT pg_advisory_unlock(:lock)"), lock)
 
 
 @contextmanager

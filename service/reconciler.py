@@ -34,7 +34,7 @@ from service.executors.base import (
     Phase,
 )
 from service.leader import leading
-from service.models import LIVE, Run, RunKind, RunState, Submission, SubmissionState, utc_now
+from service.models import LIVE, Run, RunKind, RunState, Submission, utc_now
 from service.notifications.delivery import delivering
 from service.settings import Settings
 from service.specs import build_spec
@@ -69,6 +69,7 @@ class Reconciler:
         self._collector = Collector(settings, database, storage, executor)
         self._clock = Clock()
         self._seen: dict[str, Observation] = {}  # of the live runs, what was recorded last
+        self._told: dict[RunKind, tuple[int, set[str]]] = {}  # the queue of which everybody knows
         self._starting: dict[str, datetime] = {}
         self._ended: dict[str, datetime] = {}  # what the executor still holds of others
 
@@ -95,7 +96,7 @@ class Reconciler:
             unreviewed = repository.list_unreviewed(session, utc_now())
         self._each(self._cancel, canceling)
         self._each(self._expire, expired)
-        self._each(self._expire_held, unreviewed)
+        self._each(partial(holding.expire, self.database), unreviewed)
         for kind in RunKind:
             self._guard(partial(self._create_runs, kind))
         self._each(self._ensure, [r for r in self._list_live() if r.state is RunState.CREATED])
@@ -142,6 +143,10 @@ class Reconciler:
             if not waiting:
                 return
             ahead = repository.count_live_runs(session, kind)
+            slots = self.executor.capabilities().slots[kind]
+            told = (ahead, {w.id for w in waiting})
+            if ahead >= slots and self._told.get(kind) == told:
+                return  # nobody came or went
             runs = Counter(quotas.count_runs(session))
             caps = quotas.read_caps(session, {w.account_id for w in waiting}, self._limits)
         slots = self.executor.capabilities().slots[kind]
@@ -166,6 +171,7 @@ class Reconciler:
                     self._create_run(session, submission_id, kind)
                 if reasons:
                     repository.note_reasons(session, kind, reasons)
+        self._told[kind] = told
 
     def _create_run(self, session: Session, submission_id: str, kind: RunKind) -> None:
         submission = repository.lock_submission(session, submission_id)
@@ -304,12 +310,6 @@ class Reconciler:
         with self.database.write() as session:
             service.end_expired(session, repository.lock_submission(session, submission_id))
 
-    def _expire_held(self, submission_id: str) -> None:
-        with self.database.write() as session:
-            submission = repository.lock_submission(session, submission_id)
-            if submission.state is SubmissionState.HELD:  # else it was let run a moment ago
-                holding.end_unreviewed(session, submission)
-
     def _stop(self, run: Run) -> None:
         """Past its deadline: the executor ends it, or never began it."""
         self.executor.cancel(run.id)
@@ -337,7 +337,7 @@ class Reconciler:
         if new := ids - self._ended.keys():
             with self.database.read() as session:
                 ends = repository.read_ends(session, new)
-            self._ended |= {i: ends.get(i, NEVER) for i in new if ends.get(i, NEVER) is not None}
+            self._ended |= {i: at for i in new if (at := ends.get(i, NEVER)) is not None}
         self._each(self._clean_one, [o for o in held if o.run_id in self._ended])
 
     def _clean_one(self, observation: Observation) -> None:

@@ -245,7 +245,7 @@ class KubernetesSettings(BaseSettings):
     runtime_class: str = ""  # like gvisor
     priority_class: str = ""
     pull_secret: str = ""
-    weights_claim: str = ""  # a volume of further weights, for AUTODL_WEIGHTS; its mount is /weights
+    weights_claim: str = ""  # a volume of further pretrained weights, which runs see at /weights
     queue: str = ""  # Kueue's LocalQueue; empty: plain Jobs
     queue_priority: str = ""  # Kueue's WorkloadPriorityClass
 

@@ -22,12 +22,20 @@ MANAGED = {"app.kubernetes.io/managed-by": "autodl-self-service"}
 QUEUE_LABEL = "kueue.x-k8s.io/queue-name"
 PRIORITY_LABEL = "kueue.x-k8s.io/priority-class"
 
-FOLDER = "/run/adl"
+FOLDER, WEIGHTS = "/run/adl", "/weights"
 PROGRAMS = ("stage", "score", "solve", "publish")
 # What each program sees of the pod's volumes, and whether it may write there.
 MOUNTS: dict[str, dict[str, bool]] = {
     "stage": {"bundle": True, "labels": True, "stage": True},
-    "score": {"labels": False, "output": False, "stage": False, "score": True, "publish": False},
+    "score": {
+        "bundle": False,
+        "labels": False,
+        "output": False,
+        "stage": False,
+        "solve": False,
+        "score": True,
+        "publish": False,
+    },
     "solve": {"bundle": False, "output": True, "stage": False, "solve": True},
     "publish": {
         "bundle": False,
@@ -40,7 +48,7 @@ MOUNTS: dict[str, dict[str, bool]] = {
     },
 }
 DATA_VOLUMES = frozenset({"bundle", "labels", "output"})  # the others hold a few JSON files
-GRACE_SECONDS = 20
+GRACE_SECONDS = 120  # for `score` to store what a killed `solve` left; the others end at once
 # An evicted pod is not repeated under the same name: its run is judged, and another one made. The
 # rule puts the truth on the Job too. (``status`` must be said before Kubernetes 1.36.)
 DISRUPTED = {
@@ -134,6 +142,7 @@ def _pod(spec: RunSpec, tasks: dict[str, str], settings: KubernetesSettings) -> 
 def _container(name: str, spec: RunSpec, task: str, settings: KubernetesSettings) -> Object:
     heavy = name == "solve"
     memory = settings.solve_memory if heavy else settings.program_memory
+    weights = {"name": "weights", "mountPath": WEIGHTS, "readOnly": True}
     limits = {"memory": memory, "ephemeral-storage": settings.scratch}
     requests = {"cpu": settings.solve_cpu if heavy else settings.program_cpu, **limits}
     if heavy and spec.kind is RunKind.SOLVE and settings.gpu_resource:
@@ -156,11 +165,13 @@ def _container(name: str, spec: RunSpec, task: str, settings: KubernetesSettings
             ),
             {"name": "tmp", "mountPath": "/tmp", "subPath": name},  # noqa: S108
             *([{"name": "shm", "mountPath": "/dev/shm"}] if heavy else []),  # noqa: S108
+            *([weights] if settings.weights_claim and name != "stage" else []),
         ],
     }
 
 
 def _volumes(settings: KubernetesSettings) -> list[Object]:
+    claim = {"claimName": settings.weights_claim, "readOnly": True}
     state = sorted({name for mounts in MOUNTS.values() for name in mounts} - DATA_VOLUMES)
     return [
         *(
@@ -170,6 +181,7 @@ def _volumes(settings: KubernetesSettings) -> list[Object]:
         *({"name": name, "emptyDir": {"sizeLimit": "64Mi"}} for name in state),
         {"name": "tmp", "emptyDir": {"sizeLimit": settings.scratch}},
         {"name": "shm", "emptyDir": {"medium": "Memory", "sizeLimit": settings.shared_memory}},
+        *([{"name": "weights", "persistentVolumeClaim": claim}] if settings.weights_claim else []),
     ]
 
 

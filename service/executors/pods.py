@@ -87,6 +87,8 @@ def _find_progress(pod: Any) -> tuple[Phase, str]:
     for name in ("publish", "solve", "stage"):
         if name in running:
             return Phase.RUNNING, AT_WORK[name]
+    if "score" in running and _has_failed(pod, "solve"):
+        return Phase.RUNNING, "The solution was killed; what it left is being stored."
     return Phase.STARTING, "The cluster starts the run's pod."
 
 
@@ -131,6 +133,11 @@ def _judge_programs(pod: Any) -> Verdict:
     if code == KILLED_EXIT:
         return End.KILLED, code, f"The program {name!r} was killed."
     return End.INFRA, code, f"The program {name!r} ended with code {code}."
+
+
+def _has_failed(pod: Any, name: str) -> bool:
+    ends = [s.state.terminated for s in _statuses(pod) if s.name == name and s.state]
+    return any(end is not None and end.exit_code != 0 for end in ends)
 
 
 def _statuses(pod: Any) -> list[Any]:

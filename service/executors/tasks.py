@@ -39,16 +39,7 @@ def build_tasks(
     curve = places.results["score"] / "curve.json"
     result = {name: at / f"{name}.result.json" for name, at in places.results.items()}
     return {
-        "stage": StageTask(
-            kind=kind,
-            result=result["stage"],
-            name=spec.source.name,
-            url=spec.stage.url,
-            size_bytes=spec.stage.size_bytes,
-            sha256=spec.stage.sha256,
-            bundle=places.bundle,
-            labels=places.labels if solving else None,
-        ),
+        "stage": _build_stage(spec, places, result["stage"]),
         "solve": SolveTask(
             kind=kind,
             result=result["solve"],
@@ -87,3 +78,16 @@ def build_tasks(
             report_to=report_to,
         ),
     }
+
+
+def _build_stage(spec: RunSpec, places: Places, result: Path) -> StageTask:
+    return StageTask(
+        kind=spec.kind.value,
+        result=result,
+        name=spec.source.name,
+        url=spec.stage.url,
+        size_bytes=spec.stage.size_bytes,
+        sha256=spec.stage.sha256,
+        bundle=places.bundle,
+        labels=places.labels if spec.kind is RunKind.SOLVE else None,
+    )

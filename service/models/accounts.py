@@ -47,7 +47,7 @@ class Account(Base):
     #: Of fair queueing, see ``accounts/fairness.py``: weight, and virtual seconds.
     weight: Mapped[float] = mapped_column(default=1.0)
     fair_tag: Mapped[float] = mapped_column(default=0.0)
-    fair_clock: Mapped[float] = mapped_column(default=0.0)
+    fair_clock: Mapped[float] = mapped_column(default=0.0, index=True)
     disabled_at: Mapped[datetime | None]
     created_at: Mapped[datetime] = mapped_column(default=utc_now)
 

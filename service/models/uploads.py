@@ -36,6 +36,7 @@ class Upload(Base):
     sha256: Mapped[str | None] = mapped_column(String(64))  #: declared; of a complete one, verified
     part_bytes: Mapped[int] = mapped_column(BigInteger)
     multipart_id: Mapped[str | None] = mapped_column(String(1024))  #: the store's own name for it
+    traceparent: Mapped[str | None] = mapped_column(String(55))  #: of the request that sent it
     created_at: Mapped[datetime] = mapped_column(default=utc_now)
     completed_at: Mapped[datetime | None]
     #: From then on it is collected, unless a submission uses it.

@@ -6,7 +6,7 @@ run's own; each call is fenced by it in the transaction of its write, as it is f
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Body, Depends, Request, Response
 from fastapi.responses import StreamingResponse
@@ -23,7 +23,7 @@ MAX_FILE_BYTES = 4 * 1024**3
 MAX_JSON_BYTES = 64 * 1024 * 1024  # a report of a check may be long
 
 Json = dict[str, Any]
-Steps = dict[Literal["stage", "solve", "score", "publish"], tuple[float, float | None]]
+Steps = dict[str, tuple[float, float | None]]
 
 router = APIRouter(
     prefix="/internal/runs/{run_id}", include_in_schema=False, dependencies=[Depends(check_port)]

@@ -10,8 +10,8 @@ import hashlib
 import hmac
 import re
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
-from typing import NamedTuple
 
 from sqlalchemy import Select, bindparam, func, or_, select, update
 from sqlalchemy.orm import Session, defer
@@ -35,7 +35,8 @@ ID = re.compile(r"[0-9a-f-]{36}")
 WAITING = {RunKind.CHECK: SubmissionState.VALIDATING, RunKind.SOLVE: SubmissionState.QUEUED}
 
 
-class Waiting(NamedTuple):
+@dataclass
+class Waiting:
     """What is to be known of each one of a queue that may be long."""
 
     id: str
@@ -199,7 +200,10 @@ def lock_run(session: Session, run_id: str) -> tuple[Submission, Run]:
 
 def list_waiting(session: Session, kind: RunKind) -> list[Waiting]:
     """The submissions that wait for a run of this kind, in the order in which they will get it."""
-    waiting = [Waiting(*row) for row in session.execute(_waiting(kind))]
+    rows = session.execute(_waiting(kind))
+    waiting = [Waiting(i, owner, at, budget, why) for i, owner, at, budget, why in rows]
+    if len(waiting) < 2:
+        return waiting
     shares = fairness.read_shares(session, {w.account_id for w in waiting})
     return fairness.order(waiting, shares, kind)
 
@@ -212,7 +216,7 @@ def list_expired(session: Session, before: datetime) -> list[str]:
     ]
 
 
-def _waiting(kind: RunKind) -> Select[tuple[str, str, datetime, float, str]]:
+def _waiting(kind: RunKind) -> Select[str, str, datetime, float, str]:
     return (
         select(
             Submission.id,

@@ -6,16 +6,14 @@ Every step is one function; the caller owns the transaction. Each changes the st
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from autodl.errors import BundleError, PlatformError, SolutionError, UsageError
 from service import tracing
 from service.accounts import fairness, quotas
-from service.accounts.limits import UNLIMITED, Limits
 from service.accounts.tokens import hash_secret
-from service.executors.base import RETRIED, End, Source
+from service.executors.base import RETRIED, End
 from service.models import (
     CurvePoint,
     Json,
@@ -28,7 +26,7 @@ from service.models import (
     new_id,
     utc_now,
 )
-from service.submissions import holding, repository
+from service.submissions import asking, holding, repository
 from service.submissions.states import ENDED as ENDED
 from service.submissions.states import TRANSITIONS as TRANSITIONS
 from service.submissions.states import transition as transition
@@ -40,69 +38,11 @@ if TYPE_CHECKING:
     from sqlalchemy.orm import Session
 
     from autodl.score import Point
-    from service.settings import Settings
 
 S = SubmissionState
-MAX_NAME_CHARACTERS = 200
 LOG_NAME = "log.txt"  # of a run, below its prefix
 HEARD_EVERY = timedelta(seconds=10)  # that an executor is full is noted
 RETRIES = 2  # further runs after one that the platform failed
-
-
-@dataclass(frozen=True)
-class Request:
-    """What a user asks for, found to be possible."""
-
-    name: str
-    budget_seconds: float
-    solution: str
-    source: Source = field(default_factory=Source)
-    limits: Limits = UNLIMITED  #: the operator's
-    retained_until: datetime | None = None
-    review_seconds: float | None = None  #: None: it runs as soon as it can
-    notify: bool | None = None  #: by mail; None: as the account has it
-
-
-def check_request(
-    settings: Settings,
-    *,
-    name: str | None = None,
-    budget_seconds: float | None = None,
-    solution: str | None = None,
-    source: Source | None = None,
-    review: bool = False,
-    notify: bool | None = None,
-) -> Request:
-    """The request with defaults filled in; to be called before its bytes are stored.
-
-    Raises ``UsageError``: ``submission-name-invalid``, ``budget-out-of-range`` or
-    ``solution-unknown``.
-    """
-    name = " ".join((name or "").split()) or "dataset"
-    if len(name) > MAX_NAME_CHARACTERS or not name.isprintable():
-        raise UsageError(
-            "submission-name-invalid",
-            f"A name has at most {MAX_NAME_CHARACTERS} printable characters.",
-        )
-    budget = settings.default_budget_seconds if budget_seconds is None else budget_seconds
-    if not 1 <= budget <= settings.max_budget_seconds:
-        raise UsageError(
-            "budget-out-of-range",
-            f"The budget must be from 1 to {settings.max_budget_seconds:g} seconds.",
-        )
-    solution = solution or "winner"
-    settings.get_solution(solution)
-    until = utc_now() + timedelta(seconds=settings.retention_seconds)
-    return Request(
-        name,
-        budget,
-        solution,
-        source or Source(),
-        Limits.of(settings),
-        until,
-        settings.review_seconds if review else None,
-        notify,
-    )
 
 
 def run_prefix(run_id: str) -> str:
@@ -113,7 +53,7 @@ def run_prefix(run_id: str) -> str:
 def create_submission(
     session: Session,
     account_id: str,
-    request: Request,
+    request: asking.Request,
     upload: Upload,
     *,
     rerun_of: str | None = None,
@@ -408,5 +348,5 @@ def end_run(
     run.outcome = {"end": end.value, "message": message}
     run.ended_at = utc_now()
     if run.started_at is not None and end not in RETRIED:
-        seconds = (run.ended_at - run.started_at).total_seconds()
-        fairness.charge(session, submission.account_id, seconds)
+        seconds = (run.ended_at - run.started_at).total_seconds()  # of two machines' clocks
+        fairness.charge(session, submission.account_id, max(0.0, seconds))

@@ -12,6 +12,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from autodl.errors import UsageError
+from service import tracing
 from service.accounts import quotas
 from service.accounts.limits import Limits
 from service.body import format_digest
@@ -110,6 +111,7 @@ def create_upload(
         sha256=request.sha256,
         part_bytes=multipart.part_bytes,
         multipart_id=multipart.id,
+        traceparent=tracing.current(),
         expires_at=_keep(settings),
     )
     session.add(upload)
@@ -203,6 +205,7 @@ def complete_upload(context: Context, account_id: str, upload_id: str) -> Upload
         upload = repository.get_upload(session, account_id, upload_id)
         if upload.state is UploadState.OPEN:
             _note_complete(session, context, upload, sha256)
+            tracing.record(upload.traceparent, "upload", upload.created_at, utc_now())
     if upload.key != multipart.key:  # the account had sent the same before
         storage.delete(upload_prefix(upload_id))
     return upload
@@ -218,6 +221,7 @@ def record_upload(
     """
     known = _find_content(session, context, account_id, stored.sha256, stored.size_bytes)
     if known is not None:
+        known.traceparent = tracing.current()
         return known
     check_room(session, context.settings, account_id, stored.size_bytes)
     upload = Upload(
@@ -230,6 +234,7 @@ def record_upload(
         sha256=stored.sha256,
         part_bytes=stored.size_bytes,
         completed_at=utc_now(),
+        traceparent=tracing.current(),
         expires_at=_keep(context.settings),
     )
     session.add(upload)

@@ -3,74 +3,120 @@
 ``python -m service.worker.pod NAME`` takes the program's task from the environment. An init
 container that fails would end the pod before ``publish`` could say why: so a program that left a
 result ends with 0 whatever the result is, the next one looks at it, and only one that was killed
-fails its pod. ``score`` is a sidecar, which must not end before it is told to.
+fails its pod. ``score`` is a sidecar, which must not end before it is told to; it has what it needs
+to store what a killed ``solve`` left.
 """
 
 from __future__ import annotations
 
+import os
 import shutil
 import signal
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from types import FrameType
 
 from autodl.errors import PlatformError
+from service.executors.base import Phase
 from service.settings import inherited_environment, read_task
 from service.worker.program import Json, read_guest_log, read_json, write_json
 from service.worker.report import open_reporter
+from service.worker.supervisor import ProgramEnd, Status
 from service.worker.tasks import ReportTo
 
-BEFORE = {"score": ("stage",), "solve": ("stage",), "publish": ("stage", "solve", "score")}
+BEFORE = {"solve": ("stage",), "publish": ("stage", "solve", "score")}
 SCORE_SECONDS = 600.0  # for the last predictions to be scored
 POLL_SECONDS = 0.5
 LOG_SECONDS = 5.0
+TOLD_SECONDS = 2.0  # for `solve` to note that it was told to end, when `score` is
 
 
 def main() -> None:
     """Do what the container is for."""
     name = sys.argv[1]
     task = read_task()
-    result = Path(task["result"])
-    folders = result.parent.parent
+    own = Path(task["result"]).parent
+    folders = own.parent
+    if name == "score":
+        _score(task, own)
+        return
     if name == "publish":
         if task["kind"] == "solve":
             _wait_for_score(folders)
-        _collect(folders, result.parent)
-    scored = name == "score" and result.exists()  # and the sidecar was started again
-    if name == "publish" or (_succeeded(folders, BEFORE.get(name, ())) and not scored):
-        write_json(result.parent / f"{name}.json", task)
-        beside = {"solve": _print_log, "score": _send_log}.get(name)
-        code = _run(name, result, partial(beside, task) if beside else None)
-        if name == "publish" or not result.exists():
-            sys.exit(code)
-    if name == "score":
-        signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # nobody else would, for process 1
-        while True:
-            signal.pause()
-
-
-def _run(name: str, result: Path, beside: Callable[[threading.Event], None] | None) -> int:
-    """The program as a child, so that we see how it ends, and something to do meanwhile."""
-    command = [sys.executable, "-P", "-m", f"service.worker.{name}"]
+        _collect(folders, own)
+    elif not _succeeded(folders, BEFORE.get(name, ())):
+        return
+    child = _start(name, own, task)
+    signal.signal(signal.SIGTERM, partial(_pass_on, child, own))
     over = threading.Event()
-    if beside is not None:
-        threading.Thread(target=beside, args=(over,), daemon=True).start()
-    child = subprocess.Popen(
-        [*command, str(result.parent / f"{name}.json")], env=inherited_environment()
-    )
-
-    def pass_on(number: int, _frame: FrameType | None) -> None:
-        child.send_signal(number)
-
-    signal.signal(signal.SIGTERM, pass_on)
+    if name == "solve":
+        threading.Thread(target=_print_log, args=(task, over), daemon=True).start()
     code = child.wait()
     over.set()
-    return code if code >= 0 else 128 - code
+    if name == "publish" or not Path(task["result"]).exists():
+        sys.exit(code if code >= 0 else 128 - code)
+
+
+def _start(name: str, own: Path, task: Json) -> subprocess.Popen[bytes]:
+    """The program as a child, so that we see how it ends, and can do something meanwhile."""
+    path = own / f"{name}.json"
+    write_json(path, task)
+    command = [sys.executable, "-P", "-m", f"service.worker.{name}", str(path)]
+    return subprocess.Popen(command, env=inherited_environment())
+
+
+def _pass_on(child: subprocess.Popen[bytes], own: Path, number: int, _frame: FrameType) -> None:
+    (own / "told").touch()
+    child.send_signal(number)
+
+
+def _score(task: Json, own: Path) -> None:
+    """Score until the solution has stopped; then there is only the end of the pod to wait for.
+
+    That comes before ``publish`` where ``solve`` was killed, as it is for memory: then what it left
+    is scored and stored from here. How the run ended is seen from outside.
+    """
+    told, over = threading.Event(), threading.Event()
+    signal.signal(signal.SIGTERM, lambda *_: told.set())  # nobody else would, for process 1
+    began, folders, salvage = time.monotonic(), own.parent, task["salvage"]
+    if _succeeded(folders, ("stage",)) and not Path(task["result"]).exists():
+        child = _start("score", own, task)
+        threading.Thread(target=_send_log, args=(task, over), daemon=True).start()
+        while child.poll() is None:
+            if told.is_set() or (folders / "publish/over").exists():
+                (own / "over").touch()
+            with suppress(subprocess.TimeoutExpired):
+                child.wait(POLL_SECONDS)
+        over.set()
+        if not Path(task["result"]).exists():
+            sys.exit(child.returncode if child.returncode >= 0 else 128 - child.returncode)
+    told.wait()
+    if salvage is not None and _was_killed(folders):
+        _collect(folders, own)
+        end = ProgramEnd(exit_code=-signal.SIGKILL, seconds=round(time.monotonic() - began, 1))
+        write_json(own / "status.json", _say_killed(end).model_dump(mode="json"))
+        sys.exit(_start("publish", own, salvage).wait())
+
+
+def _was_killed(folders: Path) -> bool:
+    """Whether ``solve`` ended by no will of its own, nor because the whole pod was told to end."""
+    solve = folders / "solve"
+    if (solve / "solve.result.json").exists() or not _succeeded(folders, ("stage",)):
+        return False
+    time.sleep(TOLD_SECONDS)
+    return not (solve / "told").exists()
+
+
+def _say_killed(end: ProgramEnd) -> Status:
+    """What a supervisor would have seen."""
+    return Status(
+        pid=os.getpid(), phase=Phase.RUNNING, message="", started_at="", programs={"solve": end}
+    )
 
 
 def _succeeded(folders: Path, names: tuple[str, ...]) -> bool:
@@ -92,7 +138,7 @@ def _collect(folders: Path, target: Path) -> None:
     """The results of the others into one folder, where ``publish`` looks for them."""
     for name in BEFORE["publish"]:
         source = folders / name / f"{name}.result.json"
-        if source.is_file() and not source.is_symlink():
+        if source.parent != target and source.is_file() and not source.is_symlink():
             shutil.copyfile(source, target / source.name)
 
 

@@ -10,10 +10,7 @@ import json
 import time
 from pathlib import Path
 
-from pydantic import TypeAdapter, ValidationError
-
 from autodl.errors import PlatformError
-from autodl.gallery import Example
 from autodl.report import Report
 from autodl.score import LearningCurve
 from autodl.solve import RESOURCES_NAME
@@ -21,6 +18,8 @@ from autodl.untrusted import open_plain
 from service.submissions.service import LOG_NAME, summarize
 from service.worker.check import BUNDLE_NAME
 from service.worker.failure import (
+    AGAIN,
+    FAILURE_NAME,
     describe_failure,
     explain_no_points,
     find_error,
@@ -28,14 +27,12 @@ from service.worker.failure import (
     read_resources,
     read_result,
 )
-from service.worker.program import Json, run_program
+from service.worker.program import Json, describe_error, run_program
 from service.worker.report import Reporter, open_reporter
 from service.worker.score import read_points
+from service.worker.showcase import EXAMPLES_NAME, read_examples
 from service.worker.solve import CHECK_BYTES
 from service.worker.tasks import PublishTask
-
-EXAMPLES_BYTES = 4 << 20
-EXAMPLES = TypeAdapter(list[Example])
 
 
 def publish(task: PublishTask) -> None:
@@ -43,18 +40,21 @@ def publish(task: PublishTask) -> None:
     began = time.time()
     reporter = open_reporter(task.report_to)
     reporter.steps(_read_steps(task) | {"publish": [began, None]})
-    error = find_error(task)
     reporter.storage.put(reporter.key(LOG_NAME), [read_log(task)])
     if (resources := read_resources(task)) is not None:
         reporter.storage.put(reporter.key(RESOURCES_NAME), [resources])
-    if error is not None:
-        reporter.storage.put(reporter.key("failure.json"), [_encode(describe_failure(task, error))])
-    if error is not None and error["family"] == "platform":
-        raise PlatformError(error["code"], error["message"], hint=error["hint"])
-    if task.kind == "check":
-        _publish_check(task, reporter, error)
-    else:
-        _publish_solve(task, reporter, error)
+    try:
+        error = find_error(task)
+        if error is not None and error["family"] == "platform":
+            raise PlatformError(error["code"], error["message"], hint=error["hint"])
+        (_publish_check if task.kind == "check" else _publish_solve)(task, reporter, error)
+    except PlatformError as failure:
+        _store_failure(task, reporter, describe_error(failure))
+        raise
+
+
+def _store_failure(task: PublishTask, reporter: Reporter, error: Json) -> None:
+    reporter.storage.put(reporter.key(FAILURE_NAME), [_encode(describe_failure(task, error))])
 
 
 def _read_steps(task: PublishTask) -> Json:
@@ -70,10 +70,13 @@ def _publish_check(task: PublishTask, reporter: Reporter, error: Json | None) ->
         finding = {key: value for key, value in error.items() if key != "family"}
         report = {"ok": False, "findings": [finding | {"severity": "error"}], "summary": {}}
     reporter.storage.put(reporter.key("report.json"), [_encode(report)])
-    reporter.storage.put(reporter.key("examples.json"), [_encode(_read_examples(task.output))])
+    examples = {"items": [example.to_json() for example in read_examples(task.output)]}
+    reporter.storage.put(reporter.key(EXAMPLES_NAME), [_encode(examples)])
     for finding in report["findings"]:
         if error is None and finding["severity"] == "error":
             error = {"family": "data"} | {k: v for k, v in finding.items() if k != "severity"}
+    if error is not None:
+        _store_failure(task, reporter, error)
     reporter.check_ended(report, error, _store_made(task, reporter) if error is None else None)
 
 
@@ -94,19 +97,10 @@ def _read_report(output: Path) -> Json:
         with open_plain(output / "report.json") as file:
             text = Report.from_json(file.read(CHECK_BYTES).decode()).to_json()
     except (OSError, ValueError, TypeError, LookupError, RecursionError) as error:
-        raise PlatformError("check-died", "The check of the data left no report.") from error
+        message = "The check of the data left no report."
+        raise PlatformError("check-died", message, hint=AGAIN) from error
     report: Json = json.loads(text)
     return report
-
-
-def _read_examples(output: Path) -> Json:
-    """A few examples for the page of the data; like the report, from a process nobody trusts."""
-    try:
-        with open_plain(output / "examples.json") as file:
-            items = EXAMPLES.validate_json(file.read(EXAMPLES_BYTES))
-    except (OSError, ValidationError):
-        items = []  # the page does without
-    return {"items": [item.to_json() for item in items]}
 
 
 def _publish_solve(task: PublishTask, reporter: Reporter, error: Json | None) -> None:
@@ -125,6 +119,8 @@ def _publish_solve(task: PublishTask, reporter: Reporter, error: Json | None) ->
         artefacts.store_manifest(result, outcome.get("confinement") or {})
     elif error is None:
         error = explain_no_points(task)
+    if error is not None:
+        _store_failure(task, reporter, error)
     if task.final:
         reporter.solve_ended(result, error)
 

@@ -14,7 +14,8 @@ from service.models import SubmissionState as S
 from service.reconciler import Reconciler
 from service.settings import Settings
 from service.storage import FileStorage
-from service.submissions import repository, service
+from service.submissions import asking, repository, service
+from tests.clock import simulated
 
 POINT = {"index": 0, "seconds": 1.0, "nauc": 0.5, "accuracy": 0.7, "alc": 0.4}
 
@@ -33,6 +34,7 @@ class FakeExecutor:
         self.held: dict[str, Observation] = {}
         self.specs: dict[str, RunSpec] = {}
         self.refuses = False
+        self.refusal = "cluster-unavailable"
         self.forgotten: list[str] = []
         self.canceled: list[str] = []
 
@@ -41,7 +43,7 @@ class FakeExecutor:
 
     def ensure(self, spec: RunSpec) -> None:
         if self.refuses:
-            raise PlatformError("no-free-slot", "Not now.")
+            raise PlatformError(self.refusal, "Not now.")
         self.specs[spec.run_id] = spec
         self.held.setdefault(spec.run_id, Observation(run_id=spec.run_id, phase=Phase.RUNNING))
 
@@ -108,7 +110,7 @@ class World:
             return service.create_submission(
                 session,
                 account_id or self.account_id,
-                service.Request("n", budget_seconds, solution),
+                asking.Request("n", budget_seconds, solution),
                 bundle,
             ).id
 
@@ -165,6 +167,13 @@ class World:
     def add_point(self, run_id: str) -> None:
         with self.database.write() as session:
             service.record_point(session, run_id, self.token(run_id), POINT)
+
+
+@pytest.fixture
+def clock():
+    """The time, which stands until the test moves it."""
+    with simulated() as clock:
+        yield clock
 
 
 @pytest.fixture

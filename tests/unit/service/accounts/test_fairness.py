@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from service.accounts import fairness
 from service.accounts.fairness import Share, order
 from service.models import Account, Run, RunKind, Submission, SubmissionState, Upload
-from service.submissions import repository, service
+from service.submissions import asking, repository, service
 from tests.unit.service.accounts.conftest import pass_check, start
 
 BEGIN = datetime(2026, 1, 1, tzinfo=UTC)
@@ -81,13 +81,14 @@ class Queue:
 
     def submit(self, account_id: str, budget: float = 60.0) -> Submission:
         bundle = Upload(key="uploads/x/bundle.zip", size_bytes=10, sha256="0" * 64)
-        request = service.Request("flowers", budget, "winner")
+        request = asking.Request("flowers", budget, "winner")
         submission = service.create_submission(self.session, account_id, request, bundle)
         pass_check(self.session, submission)
         return submission
 
     def start(self) -> tuple[Run, str]:
-        return start(self.session, repository.list_waiting(self.session, RunKind.SOLVE)[0])
+        first = repository.list_waiting(self.session, RunKind.SOLVE)[0]
+        return start(self.session, self.session.get_one(Submission, first.id))
 
     def finish(self, run: Run, token: str) -> Submission:
         submission = self.session.get_one(Submission, run.submission_id)
@@ -180,8 +181,7 @@ def test_an_account_is_charged_for_what_its_runs_took_not_for_what_they_might(
 ) -> None:
     quick = add_account_in("quick")
     queue.submit(quick, 100.0)
-    waiting = repository.list_waiting(queue.session, RunKind.SOLVE)
-    run, token = start(queue.session, waiting[0])
+    run, token = queue.start()
     assert fairness.read_shares(queue.session, [quick])[quick].tag >= 100
     run.started_at -= timedelta(seconds=20)
     service.finish_solve(queue.session, run.id, token, result={"alc": 1, "note": ""}, error=None)
