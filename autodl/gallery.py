@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import base64
 import io
+import itertools
 import math
+import wave
 from collections.abc import Iterable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -27,6 +29,7 @@ THUMBNAIL_PIXELS = 128
 SHOWN_LETTERS = 300
 SHOWN_VALUES = 20
 WAVE_STEPS = 200
+SOUND_RATE, SOUND_SECONDS = 16_000, 5  # bundles do not tell their rate; the challenge's was this
 LOOKED_AT = ("label-suspicious", "similar-examples", "duplicates-with-other-labels")
 
 
@@ -34,8 +37,9 @@ LOOKED_AT = ("label-suspicious", "similar-examples", "duplicates-with-other-labe
 class Example:
     """One training example.
 
-    ``content`` is a JPEG in base64, a text, or what is wrong; of a wave it is (low, high) pairs
-    between -1 and 1, of other values the first few, None where one is missing.
+    ``content`` is a JPEG in base64, a text, or what is wrong; of a wave, and of a series' first
+    channel, it is (low, high) pairs between -1 and 1, of other values the first few, None where
+    one is missing.
     """
 
     record: int  #: 0-based
@@ -43,6 +47,7 @@ class Example:
     is_named: bool  #: by a finding
     kind: Literal["picture", "text", "wave", "values", "error"]
     content: str | list[float | None] | list[tuple[float, float]]
+    sound: str = ""  #: of a wave, where it was asked for: the first seconds as WAV in base64
 
     def to_json(self) -> dict[str, Any]:
         """As JSON values."""
@@ -63,6 +68,19 @@ def pick_examples(root: Path, report: Report) -> list[Example]:
     return [*_show(dataset, named, is_named=True), *_show(dataset, some, is_named=False)]
 
 
+def show_records(
+    dataset: Dataset, records: Iterable[int], *, with_sound: bool = False
+) -> list[Example]:
+    """These examples; one that cannot be read says why."""
+    shown = list(_show(dataset, records, is_named=False))
+    if not with_sound or dataset.metadata_.domain != "speech":
+        return shown
+    return [
+        replace(e, sound=_encode_sound(dataset[e.record][0])) if e.kind == "wave" else e
+        for e in shown
+    ]
+
+
 def _show(dataset: Dataset, records: Iterable[int], *, is_named: bool) -> Iterator[Example]:
     for index in records:
         try:
@@ -81,6 +99,8 @@ def _show_one(dataset: Dataset, index: int, is_named: bool) -> Example:
         return Example(index, labels, is_named, "picture", _encode(pixels))
     example = decode_tensor(record, dataset.metadata_)
     match dataset.metadata_.domain:
+        case "video" if 1 in example.shape[1:3]:
+            return Example(index, labels, is_named, "wave", _outline(example[:, 0, 0, 0]))
         case "image" | "video" if len(example):
             frame = np.clip(np.nan_to_num(example[len(example) // 2]), 0, 1)
             packed = _encode(np.round(frame * 255).astype(np.uint8))
@@ -103,13 +123,27 @@ def _encode(pixels: Pixels) -> str:
     return base64.b64encode(packed.getvalue()).decode("ascii")
 
 
+def _encode_sound(example: NDArray[np.float32]) -> str:
+    values = np.nan_to_num(example.reshape(-1)[: SOUND_RATE * SOUND_SECONDS])
+    top = float(np.abs(values).max(initial=0)) or 1.0
+    packed = io.BytesIO()
+    with wave.open(packed, "wb") as file:
+        file.setnchannels(1)
+        file.setsampwidth(1)
+        file.setframerate(SOUND_RATE)
+        file.writeframes(np.round(127.5 + 127 * values / top).astype(np.uint8).tobytes())
+    return base64.b64encode(packed.getvalue()).decode("ascii")
+
+
 def _outline(values: NDArray[np.float32]) -> list[tuple[float, float]]:
-    """How far a wave goes down and up in each of its parts, its loudest place being 1."""
+    """How far a wave goes down and up in each of its parts, its loudest place being 1.
+
+    A part begins where the one before it ends, so that a few values make a line, too.
+    """
     finite = np.nan_to_num(values)
     top = float(np.abs(finite).max(initial=0)) or 1.0
-    parts = np.array_split(finite, min(WAVE_STEPS, max(1, len(finite))))
+    ends = np.linspace(0, len(finite), min(WAVE_STEPS, len(finite)) + 1, dtype=np.int64)
+    parts = (finite[max(0, low - 1) : high] for low, high in itertools.pairwise(ends.tolist()))
     return [
-        (round(float(part.min()) / top, 3), round(float(part.max()) / top, 3))
-        for part in parts
-        if len(part)
+        (round(float(part.min()) / top, 3), round(float(part.max()) / top, 3)) for part in parts
     ]

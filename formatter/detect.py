@@ -80,7 +80,7 @@ def _open(source: Path, options: Options) -> Source:
             return found
     raise UsageError(
         "source-unknown",
-        f"{source} is no kind of source that is known.",
+        f"{source.name} is no kind of source that is known.",
         hint="Known are: a folder of images, audio, video or text files, with a labels.csv"
         " (FileName,Labels) or a folder per class; a table (CSV, TSV, Parquet, Arrow, JSON lines,"
         " ARFF); libsvm, .ts, .npz and .npy files; a folder of Hugging Face's datasets; an existing"

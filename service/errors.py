@@ -51,6 +51,7 @@ STATUSES = {
     "account-not-found": 404,
     "webhook-not-found": 404,
     "submission-ended": 409,
+    "submission-not-checked": 409,
     "run-superseded": 409,
     "upload-ended": 409,
     "upload-incomplete": 409,

@@ -15,8 +15,8 @@ from sqlalchemy import select
 from autodl.solutions import BUNDLED, WINNER
 from service.models import Submission, SubmissionState
 from service.submissions import receive
+from service.submissions.asking import MAX_NAME_CHARACTERS
 from service.submissions.schemas import RerunRequest
-from service.submissions.service import MAX_NAME_CHARACTERS
 from service.submissions.states import ENDED
 
 if TYPE_CHECKING:

@@ -20,6 +20,7 @@ from service.errors import PROBLEMS
 from service.idempotency import KeyHeader
 from service.models import Submission, SubmissionState
 from service.submissions import (
+    asking,
     events,
     holding,
     keeping,
@@ -65,7 +66,7 @@ BODIES: dict[str, Any] = {
                             "type": "string",
                             "description": "in place of a file: what was uploaded before",
                         },
-                        "name": {"type": "string", "maxLength": service.MAX_NAME_CHARACTERS},
+                        "name": {"type": "string", "maxLength": asking.MAX_NAME_CHARACTERS},
                         "budget_seconds": {"type": "number", "minimum": 1},
                         "solution": {"type": "string"},
                         "sha256": {

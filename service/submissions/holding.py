@@ -17,6 +17,8 @@ from service.submissions.states import transition
 if TYPE_CHECKING:
     from sqlalchemy.orm import Session
 
+    from service.db import Database
+
 S = SubmissionState
 
 
@@ -62,7 +64,10 @@ def start_submission(session: Session, account_id: str, submission_id: str) -> S
     return submission
 
 
-def end_unreviewed(session: Session, submission: Submission) -> None:
+def expire(database: Database, submission_id: str) -> None:
     """Its owner has not come back in time; nothing is charged."""
-    cause = "Nobody started the run in time. To run the same data, submit them again."
-    transition(session, submission, S.EXPIRED, actor="reconciler", cause=cause)
+    with database.write() as session:
+        submission = repository.lock_submission(session, submission_id)
+        if submission.state is S.HELD:  # else it was let run a moment ago
+            cause = "Nobody started the run in time. To run the same data, submit them again."
+            transition(session, submission, S.EXPIRED, actor="reconciler", cause=cause)

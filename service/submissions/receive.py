@@ -24,7 +24,7 @@ from service.executors.base import Source
 from service.idempotency import Answer, answer_once, is_known
 from service.models import Json, Submission, new_id
 from service.storage import StoredObject
-from service.submissions import repository, results, service
+from service.submissions import asking, repository, results, service
 from service.submissions.form import Part, read_parts
 from service.submissions.schemas import RequestOptions, RerunRequest, SubmissionRequest
 from service.uploads import service as uploads
@@ -65,12 +65,12 @@ def submit_upload(
     """A submission of what was uploaded before.
 
     Raises ``UsageError``: ``upload-not-found``, ``upload-incomplete``, ``idempotency-key-reused``,
-    and what ``service.check_request`` raises; or ``LimitError`` (``quota-exceeded``).
+    and what ``asking.check_request`` raises; or ``LimitError`` (``quota-exceeded``).
     """
 
     def make(session: Session) -> Answer:
         upload = uploads.get_complete(session, account_id, asked.upload_id)
-        wanted = service.check_request(
+        wanted = asking.check_request(
             context.settings,
             name=asked.name or _shorten(upload.name),
             budget_seconds=asked.budget_seconds,
@@ -97,7 +97,7 @@ def rerun_submission(
     def make(session: Session) -> Answer:
         before = repository.get_submission(session, account_id, submission_id)
         upload = uploads.get_complete(session, account_id, before.upload_id or "")
-        wanted = service.check_request(
+        wanted = asking.check_request(
             context.settings,
             name=asked.name or before.name,
             budget_seconds=asked.budget_seconds or before.budget_seconds,
@@ -122,7 +122,7 @@ def receive_form(
 
     Wrong fields that come before the file are refused before it is read. Raises ``UsageError``:
     ``upload-too-large``, ``field-missing``, ``field-invalid``, ``digest-mismatch``,
-    ``idempotency-key-reused``, and what ``form.read_parts`` and ``service.check_request`` raise; or
+    ``idempotency-key-reused``, and what ``form.read_parts`` and ``asking.check_request`` raise; or
     ``LimitError`` (``quota-exceeded``). A form may name an ``upload_id`` in place of a file.
     """
     uploads.check_size(context.settings, (find_length(request) or 0) - OVERHEAD_BYTES)
@@ -160,7 +160,7 @@ def _submit_stored(
     account_id: str,
     key: str | None,
     fields: dict[str, str],
-    wanted: service.Request,
+    wanted: asking.Request,
     stored: StoredObject,
 ) -> Response:
     """A submission of bytes that are stored; they are removed where another row has the same."""
@@ -225,7 +225,7 @@ def _describe_source(asked: RequestOptions, known: Source) -> Source:
     return known.model_copy(update={key: v for key, v in changes.items() if v is not None})
 
 
-def _name_upload(received: _Received, wanted: service.Request) -> SubmissionRequest:
+def _name_upload(received: _Received, wanted: asking.Request) -> SubmissionRequest:
     """The same as JSON would ask for, of a form without a file."""
     if received.bundle is not None and received.bundle.size_bytes:
         raise UsageError(
@@ -260,7 +260,7 @@ def _receive_part(part: Part, received: _Received, context: Context, key: str) -
         )
 
 
-def _check_fields(received: _Received, context: Context) -> service.Request:
+def _check_fields(received: _Received, context: Context) -> asking.Request:
     fields = received.fields
     if not SHA256.fullmatch(fields.get("sha256", "0" * 64)):
         raise UsageError("field-invalid", "sha256 is not a SHA-256 in hexadecimal.")
@@ -271,7 +271,7 @@ def _check_fields(received: _Received, context: Context) -> service.Request:
         except ValueError as error:
             raise UsageError("field-invalid", "budget_seconds is not a number.") from error
     options = _read_options(fields)
-    return service.check_request(
+    return asking.check_request(
         context.settings,
         name=fields.get("name") or _shorten(received.filename),
         budget_seconds=budget,

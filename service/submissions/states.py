@@ -16,7 +16,7 @@ TRANSITIONS: dict[S | None, frozenset[S]] = {
     None: frozenset({S.UPLOADING, S.VALIDATING}),
     S.UPLOADING: frozenset({S.VALIDATING, S.CANCELED, S.EXPIRED, S.FAILED}),
     S.VALIDATING: frozenset({S.QUEUED, S.HELD, S.REJECTED, S.FAILED, S.CANCELED, S.EXPIRED}),
-    S.HELD: frozenset({S.QUEUED, S.CANCELED, S.EXPIRED}),
+    S.HELD: frozenset({S.QUEUED, S.FAILED, S.CANCELED, S.EXPIRED}),
     S.QUEUED: frozenset({S.RUNNING, S.FAILED, S.CANCELED, S.EXPIRED}),
     # back to the queue when the run was lost and a new one will be made
     S.RUNNING: frozenset({S.SCORING, S.QUEUED, S.FAILED, S.CANCELED}),

@@ -35,7 +35,7 @@ def submit(browser, **fields: str) -> str:
 
 def test_without_a_session_every_page_is_the_login(installation) -> None:
     del installation.http.headers["Authorization"]
-    for path in ("/", "/submissions/x"):
+    for path in ("/new", "/submissions/x"):
         answer = installation.http.get(path, headers=HTML)
         assert answer.status_code == 401
         assert f'name="following" value="{path}"' in answer.text
@@ -86,15 +86,15 @@ def test_a_login_link_works_until_its_time_is_over(installation, monkeypatch) ->
 
 
 def test_a_session_ends_with_its_token(installation, browser) -> None:
-    assert browser.get("/", headers=HTML).status_code == 200
+    assert browser.get("/new", headers=HTML).status_code == 200
     (installation.context.settings.data / "token").unlink()
     ensure_local_token(installation.context.database, installation.context.settings.data / "token")
-    assert browser.get("/", headers=HTML).status_code == 401
+    assert browser.get("/new", headers=HTML).status_code == 401
 
 
 def test_logging_out_ends_the_session(browser) -> None:
     assert browser.post("/logout", headers=SAME).status_code == 200
-    assert browser.get("/", headers=HTML).status_code == 401
+    assert browser.get("/new", headers=HTML).status_code == 401
 
 
 @pytest.mark.parametrize(
@@ -230,7 +230,7 @@ def test_nothing_of_a_users_is_rendered_unescaped(installation, browser) -> None
 def test_pages_have_no_inline_script_or_style(installation, browser) -> None:
     submission_id = submit(browser)
     installation.succeed(submission_id)
-    for path in ("/", f"/submissions/{submission_id}", "/login", "/errors", "/nothing"):
+    for path in ("/", "/new", f"/submissions/{submission_id}", "/login", "/errors", "/nothing"):
         page = browser.get(path, headers=HTML).text
         assert re.search(r"<script(?![^>]*\bsrc=)|<style|\sstyle=|\son\w+=", page) is None
         assert re.search(r'(src|href)="(https?:)?//', page) is None

@@ -20,7 +20,7 @@ from service.models import Account, CurvePoint, Run, RunKind, Submission, Upload
 from service.models import SubmissionState as S
 from service.settings import Settings, inherited_environment
 from service.storage import open_storage
-from service.submissions import repository, service
+from service.submissions import asking, repository, service
 from service.uploads import service as uploads
 from service.worker.supervisor import read_status
 
@@ -74,7 +74,7 @@ class Installation:
     def submit(self, bundle: bytes, solution: str, budget_seconds: float = 3.0) -> str:
         upload_id = new_id()
         stored = self.storage.put(uploads.upload_key(upload_id), [bundle])
-        asked = service.check_request(
+        asked = asking.check_request(
             self.settings, budget_seconds=budget_seconds, solution=solution
         )
         upload = Upload(

@@ -9,7 +9,7 @@ from service.db import Database, migrate
 from service.models import Account, Submission, Upload
 from service.settings import Settings
 from service.storage import FileStorage
-from service.submissions import service
+from service.submissions import asking, service
 
 
 @pytest.fixture
@@ -45,7 +45,7 @@ def create(account_id: str):
 
     def create(session: Session, account: str = account_id) -> Submission:
         upload = Upload(key="uploads/x/bundle.zip", size_bytes=10, sha256="0" * 64)
-        request = service.Request("flowers", 60.0, "winner")
+        request = asking.Request("flowers", 60.0, "winner")
         return service.create_submission(session, account, request, upload)
 
     return create

@@ -24,7 +24,7 @@ from service.models import (
     utc_now,
 )
 from service.reconciler import Reconciler
-from service.submissions import repository, service
+from service.submissions import asking, repository, service
 from tests.unit.service.accounts.conftest import pass_check, start
 
 RESULT = {"alc": 0.5, "note": ""}
@@ -34,7 +34,7 @@ THEIRS = {"family": "data", "code": "record-crc-mismatch", "message": "Record 3 
 
 def submit(session, account_id: str, limits: Limits = UNLIMITED, budget: float = 60) -> Submission:
     bundle = Upload(key="uploads/x/bundle.zip", size_bytes=10, sha256="0" * 64)
-    request = service.Request("flowers", budget, "winner", limits)
+    request = asking.Request("flowers", budget, "winner", limits)
     return service.create_submission(session, account_id, request, bundle)
 
 

@@ -10,7 +10,7 @@ from service.executors.base import End
 from service.models import RunKind, RunState, utc_now
 from service.models import SubmissionState as S
 from service.settings import Settings
-from service.submissions import repository, service
+from service.submissions import asking, repository, service
 
 SECRET = "secret"
 POINT = {"index": 0, "seconds": 1.0, "nauc": 0.5, "accuracy": 0.7, "alc": 0.4}
@@ -71,12 +71,12 @@ class TestStates:
 
 class TestRequest:
     def test_defaults_fill_what_is_not_said(self, settings) -> None:
-        asked = service.check_request(settings)
+        asked = asking.check_request(settings)
         assert (asked.name, asked.budget_seconds, asked.solution) == ("dataset", 1200.0, "winner")
         assert asked.retained_until > utc_now() + timedelta(days=89)
 
     def test_blanks_in_a_name_are_squeezed(self, settings) -> None:
-        assert service.check_request(settings, name=" my \n flowers ").name == "my flowers"
+        assert asking.check_request(settings, name=" my \n flowers ").name == "my flowers"
 
     @pytest.mark.parametrize(
         ("code", "asked"),
@@ -91,7 +91,7 @@ class TestRequest:
     )
     def test_what_cannot_be_is_refused_with_a_code(self, settings: Settings, code, asked) -> None:
         with pytest.raises(UsageError) as caught:
-            service.check_request(settings, **asked)
+            asking.check_request(settings, **asked)
         assert caught.value.code == code
 
 
