@@ -22,7 +22,7 @@ TRACEPARENT = re.compile(
 )
 SECURITY_HEADERS = {
     "Content-Security-Policy": (
-        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self';"
+        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; media-src 'self';"
         " connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none';"
         " require-trusted-types-for 'script'; trusted-types autodl"
     ),

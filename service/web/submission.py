@@ -9,6 +9,7 @@ from fastapi import APIRouter, Depends, Request, Response
 from fastapi.responses import RedirectResponse
 from markupsafe import Markup
 
+from autodl.page import draw_wave
 from service.accounts import quotas
 from service.auth import authenticate
 from service.context import Context, ContextDep
@@ -30,6 +31,7 @@ from service.web.curve import LETTERS, STYLES, Series, curve_svg, key_svg
 from service.web.figures import describe_metrics
 from service.web.language import N_
 from service.web.listing import METRICS, Compared
+from service.web.mistakes import read_mistakes
 from service.web.preview import find_first
 from service.web.rendering import render
 from service.web.resources import describe_resources
@@ -65,6 +67,7 @@ FILES = {
     "report.json": N_("what the check found"),
     "result.json": N_("the figures"),
     "manifest.json": N_("what the run was made of: digests, machine, versions"),
+    "mistakes.json": N_("what the surest mistakes look or sound like"),
     "resources.json": N_("memory, processor and disk over time"),
     "failure.json": N_("why it failed, and how its programs ended"),
     "log.txt": N_("what the run wrote"),
@@ -139,6 +142,8 @@ def describe(context: Context, submission: Submission, *, is_owner: bool) -> dic
         "failure": results.find_json(context, submission, FAILURE),
         "class_counts": _count_classes(submission.report),
         "metrics": metrics,
+        "mistakes_shown": read_mistakes(context, submission),
+        "draw_wave": draw_wave,
         **({} if metrics is None else describe_metrics(metrics)),
         "resources": describe_resources(results.find_file(context, submission, RESOURCES)),
     }

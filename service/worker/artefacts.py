@@ -21,10 +21,12 @@ from service.worker.picture import draw_curve
 from service.worker.program import Json
 from service.worker.report import Reporter
 from service.worker.score import find_labels
+from service.worker.showcase import show_mistakes
 
 if TYPE_CHECKING:
     from service.worker.tasks import PublishTask
 
+MISTAKES = "mistakes.json"
 LABELLED = "labelled/dataset.predict"  # what the user gets for the unlabelled part
 
 
@@ -81,7 +83,7 @@ class Artefacts:
         """The tables and the metrics; a broken unlabelled part costs only itself."""
         tables = self._made / "tables"
         tables.mkdir(exist_ok=True)
-        _metrics, notes = write_results(
+        metrics, notes = write_results(
             tables,
             bundle_root=self._task.bundle,
             labels=read_labels(find_labels(self._task.labels)),
@@ -90,10 +92,16 @@ class Artefacts:
             unlabelled=unlabelled,
         )
         self.notes += notes
+        self._store_mistakes([mistake.row for mistake in metrics.mistakes])
         for path in sorted(tables.iterdir()):
             self._put_file(path.name, path)
         if unlabelled is not None and not notes:
             self._put_file(LABELLED, unlabelled)
+
+    def _store_mistakes(self, rows: list[int]) -> None:
+        """What the surest mistakes look or sound like, for their page."""
+        shown = show_mistakes(self._task.bundle, self._task.folder / "mistakes", rows)
+        self.put(MISTAKES, {"items": [example.to_json() for example in shown]})
 
     def _store_archive(self, unlabelled: Path | None) -> None:
         """The files of the contest's own programs, in one zip."""

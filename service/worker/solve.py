@@ -10,26 +10,23 @@ from __future__ import annotations
 import shutil
 import signal
 import sys
-import time
 from pathlib import Path
 
-from autodl import sandbox
 from autodl.errors import BundleError, PlatformError
-from autodl.processes import BoundedLog, ProcessTree, share_memory
+from autodl.processes import share_memory
 from autodl.solve import Equipment, Limits
 from autodl.solve import solve as run_solution
 from autodl.verdict import DEFAULT_LIMITS
 from service.executors.base import Source
 from service.worker.check import FORMAT_BYTES, OUT_OF_MEMORY, find_raw
-from service.worker.failure import CHECK_LOG
+from service.worker.confined import LOG_BYTES, Bounds, run_confined
+from service.worker.failure import AGAIN, CHECK_LOG
 from service.worker.program import Json, run_program
 from service.worker.tasks import SolveTask
 
-LOG_BYTES = 2 * 1024 * 1024
 CRASHES = frozenset(
     {signal.SIGSEGV, signal.SIGBUS, signal.SIGILL, signal.SIGFPE, signal.SIGABRT, signal.SIGTRAP}
 )
-POLL_SECONDS = 0.1
 CHECK_BYTES = 128 << 20  # the largest file of a check: its report, or a library unpacked aside
 ROOMS = tuple(Path(__file__).resolve().parents[2] / name for name in ("service", "formatter"))
 
@@ -64,22 +61,16 @@ def _check_confined(task: SolveTask, memory_bytes: int) -> None:
     """
     bundle, output = task.bundle, task.output
     file_bytes = CHECK_BYTES if find_raw(bundle) is None else FORMAT_BYTES
-    plan = sandbox.make_plan(read=(bundle, *ROOMS), write=(output,), file_bytes=file_bytes)
-    program = [sys.executable, "-P", "-m", "service.worker.check"]
     source = task.source or Source()
-    told = [str(bundle.resolve()), str(output.resolve()), source.model_dump_json()]
-    command = sandbox.enclose(plan, [*program, *told], output.resolve())
-    tree = ProcessTree(kept=True)
-    pipe = tree.start(command, {"TMPDIR": str(output), "LANG": "C.UTF-8"}, output)
-    log = BoundedLog(pipe, task.result.with_name(CHECK_LOG), LOG_BYTES)
-    log.start()
-    peak = 0
-    while tree.root.poll() is None and peak <= memory_bytes:
-        time.sleep(POLL_SECONDS)
-        peak = max(peak, tree.memory_bytes(tree.members(), memory_bytes))
-    code = sandbox.read_exit_code(plan, tree.end(0.0))
-    log.close()
-    pipe.close()
+    ended = run_confined(
+        "service.worker.check",
+        [str(bundle.resolve()), str(output.resolve()), source.model_dump_json()],
+        read=(bundle, *ROOMS),
+        output=output,
+        log=task.result.with_name(CHECK_LOG),
+        bounds=Bounds(memory_bytes=memory_bytes, file_bytes=file_bytes),
+    )
+    code, peak = ended.exit_code, ended.peak_bytes
     # the kernel kills with this signal when memory runs out, and hardly anyone else does
     killed = code == -signal.SIGKILL and peak > memory_bytes // 2
     if killed or code == OUT_OF_MEMORY or peak > memory_bytes:
@@ -98,7 +89,8 @@ def _check_confined(task: SolveTask, memory_bytes: int) -> None:
     if code != 0:
         sys.stderr.write(task.result.with_name(CHECK_LOG).read_text(errors="replace"))
         how = f"signal {-code}" if code is not None and code < 0 else f"code {code}"
-        raise PlatformError("check-died", f"The check of the data was ended by {how}.")
+        message = f"The check of the data was ended by {how}."
+        raise PlatformError("check-died", message, hint=AGAIN)
 
 
 if __name__ == "__main__":

@@ -1,5 +1,6 @@
 """What a run left, to read: predictions, the report, and a failure."""
 
+import base64
 import json
 import re
 
@@ -188,3 +189,34 @@ def test_what_the_solution_could_write_is_believed_in_form_only(installation, ch
     answer = installation.http.get(f"/submissions/{submission_id}")
     assert answer.status_code == 200
     assert "Memory and processor" not in answer.text
+
+
+def test_the_surest_mistakes_are_shown_with_what_they_look_and_sound_like(installation) -> None:
+    metrics = make_metrics(["cat", "dog"], noise=2)
+    rows = [mistake["row"] for mistake in metrics["mistakes"][:3]]
+    picture, sound = base64.b64encode(b"JPEG").decode(), base64.b64encode(b"WAVE").decode()
+    common = {"labels": [], "is_named": False, "sound": ""}
+    items = [
+        common | {"record": rows[0], "kind": "picture", "content": picture},
+        common | {"record": rows[1], "kind": "wave", "content": [[-1, 1]], "sound": sound},
+        common | {"record": rows[2], "kind": "text", "content": HOSTILE},
+    ]
+    files = {"metrics.json": metrics, "mistakes.json": {"items": items}}
+    submission_id = installation.submit()
+    installation.succeed(submission_id, {k: json.dumps(v).encode() for k, v in files.items()})
+    page = installation.http.get(f"/submissions/{submission_id}").text
+    own = f"/submissions/{submission_id}/mistakes"
+    assert f'src="{own}/{rows[0]}.jpg"' in page
+    assert f'src="{own}/{rows[1]}.wav"' in page
+    assert "alert(1)" in page
+    assert "<script>alert" not in page
+    shown = installation.http.get(f"{own}/{rows[0]}.jpg")
+    assert (shown.content, shown.headers["content-type"]) == (b"JPEG", "image/jpeg")
+    assert "sandbox" in shown.headers["content-security-policy"]
+    assert installation.http.get(f"{own}/{rows[1]}.wav").content == b"WAVE"
+    for missing in (f"{rows[2]}.jpg", f"{rows[0]}.wav", f"{rows[0]}.html", "999.jpg"):
+        assert installation.http.get(f"{own}/{missing}").status_code == 404, missing
+    report = installation.http.get(f"/submissions/{submission_id}/report").text
+    assert f"data:image/jpeg;base64,{picture}" in report
+    assert f"data:audio/wav;base64,{sound}" in report
+    assert own not in report

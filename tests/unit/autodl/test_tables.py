@@ -85,3 +85,18 @@ def test_predictions_for_other_rows_are_refused(tiny_bundle, tmp_path) -> None:
     with pytest.raises(SolutionError) as caught:
         tables.read(tiny_bundle, {"test": tmp_path / "test.predict"})
     assert caught.value.code == "prediction-shape"
+
+
+def test_answers_stand_beside_the_labels_they_are_measured_by(tmp_path) -> None:
+    test = Predicted("test", ["a", "b", "c"], np.array([[0.9, 0.1], [0.4, 0.6], [0.7, 0.3]]))
+    new = Predicted("unlabelled", ['x "y", z'], np.array([[0.25, 0.75]]))
+    labels = np.array([[1.0, 0.0], [1.0, 0.0], [1.0, 1.0]])
+    path = tables.write_answers(Predictions(["cat", "dog"], [test, new]), labels, tmp_path)
+    with path.open(newline="") as file:
+        rows = [[*row.values()] for row in csv.DictReader(file)]
+    assert rows == [
+        ["test", "0", "a", "cat", "0.9", "cat", "yes"],
+        ["test", "1", "b", "dog", "0.6", "cat", "no"],
+        ["test", "2", "c", "cat", "0.7", "cat; dog", "yes"],
+        ["unlabelled", "0", 'x "y", z', "dog", "0.75", "", ""],
+    ]
