@@ -32,8 +32,9 @@ from service.worker.program import read_guest_log
 from service.worker.supervisor import read_status
 from service.worker.tasks import ReportTo
 
-TIMEOUT_SECONDS = 60.0  # for a command, which itself tries again while the controller is away
+TIMEOUT_SECONDS = 20.0  # for a command, which itself tries again while the controller is away
 PATIENCE_SECONDS = 6.0  # for a supervisor to end its run when asked
+FULL = ("SubmitJob", "temporarily unable")  # a limit on jobs, ours or the whole cluster's
 REMEMBERED = "now-7days"  # how far back accounting is searched for a job that ended unseen
 
 
@@ -203,12 +204,12 @@ class SlurmExecutor:
                 check=True,
             )
         except FileNotFoundError as error:
-            raise _unavailable(f"there is no program {command[0]!r} here") from error
+            raise _explain(f"there is no program {command[0]!r} here") from error
         except subprocess.TimeoutExpired as error:
-            raise _unavailable(f"{command[0]} gave no answer") from error
+            said = error.stderr or b""  # bytes, whatever was asked for
+            raise _explain(f"{command[0]} gave no answer", said.decode()) from error
         except subprocess.CalledProcessError as error:
-            said = error.stderr.strip().splitlines() or [f"{command[0]}: {error.returncode}"]
-            raise _unavailable(said[-1]) from error
+            raise _explain(f"{command[0]} ended with {error.returncode}", error.stderr) from error
         return done.stdout
 
 
@@ -218,9 +219,13 @@ def _by_run(jobs: Iterable[Job]) -> dict[str, Job]:
     return {job.run_id: job for job in ordered if job.run_id}
 
 
-def _unavailable(why: str) -> PlatformError:
+def _explain(what: str, said: str = "") -> PlatformError:
+    """What a command's failure comes to; its own last words say it best."""
+    last = said.strip().splitlines()[-1:] or [what]
+    if any(word in said for word in FULL):
+        return PlatformError("no-free-slot", f"The cluster takes no more jobs for now: {last[0]}.")
     return PlatformError(
         "cluster-unavailable",
-        f"The Slurm cluster did not do what it was asked to: {why}.",
+        f"The Slurm cluster did not do what it was asked to: {last[0]}.",
         hint="It is asked again; if it lasts, see `sinfo`, and the service's log.",
     )

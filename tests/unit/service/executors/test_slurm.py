@@ -9,7 +9,7 @@ import pytest
 from autodl import sandbox
 from autodl.confine import Strength
 from autodl.errors import PlatformError, UsageError
-from service.executors import open_executor
+from service.executors import open_executor, slurm
 from service.executors.base import End, Observation, Phase, RunKind
 from service.executors.queue import STUCK, observe_job, read_jobs
 from service.executors.slurm import SlurmExecutor
@@ -276,6 +276,34 @@ def test_without_slurm_it_says_so(settings) -> None:
     with pytest.raises(PlatformError, match="no program 'squeue'") as caught:
         executor.observe([])
     assert caught.value.code == "cluster-unavailable"
+
+
+@pytest.mark.parametrize(
+    ("script", "code", "word"),
+    [
+        ("echo 'error: Invalid account' >&2; exit 1", "cluster-unavailable", "Invalid account"),
+        ("exit 1", "cluster-unavailable", "sbatch ended with 1"),
+        ("exec sleep 60", "cluster-unavailable", "no answer"),
+        ("echo QOSMaxSubmitJobPerUserLimit >&2; exit 1", "no-free-slot", "QOSMax"),
+        (
+            "echo temporarily unable to accept job >&2; exec sleep 60",
+            "no-free-slot",
+            "no more jobs",
+        ),
+    ],
+)
+def test_why_a_job_is_not_taken_is_said(settings, monkeypatch, script, code, word) -> None:
+    monkeypatch.setattr(slurm, "TIMEOUT_SECONDS", 1.0)
+    executor = SlurmExecutor(settings, SlurmSettings(api_url="http://api:8000"))
+    for name, text in (("squeue", "exit 0"), ("sbatch", script)):
+        program = settings.data / "bin" / name
+        program.parent.mkdir(exist_ok=True)
+        program.write_text(f"#!/bin/sh\n{text}\n", encoding="utf-8")
+        program.chmod(0o755)
+    executor._environment["PATH"] = f"{settings.data / 'bin'}:{executor._environment['PATH']}"
+    with pytest.raises(PlatformError, match=word) as caught:
+        executor.ensure(make_spec())
+    assert caught.value.code == code
 
 
 def test_times_are_read_as_utc_and_none_is_none() -> None:
