@@ -12,7 +12,8 @@ import shlex
 import shutil
 import subprocess
 import time
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from autodl.errors import PlatformError
@@ -28,7 +29,7 @@ from service.executors.queue import (
 )
 from service.settings import Settings, SlurmSettings, inherited_environment
 from service.worker import job as batch
-from service.worker.program import read_guest_log
+from service.worker.program import explain_disk, read_guest_log
 from service.worker.supervisor import read_status
 from service.worker.tasks import ReportTo
 
@@ -36,6 +37,14 @@ TIMEOUT_SECONDS = 20.0  # for a command, which itself tries again while the cont
 PATIENCE_SECONDS = 6.0  # for a supervisor to end its run when asked
 FULL = ("SubmitJob", "temporarily unable")  # a limit on jobs, ours or the whole cluster's
 REMEMBERED = "now-7days"  # how far back accounting is searched for a job that ended unseen
+
+
+@contextmanager
+def _explained() -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise explain_disk(error) from error
 
 
 class SlurmExecutor:
@@ -70,6 +79,7 @@ class SlurmExecutor:
             enforced=frozenset({"time", "memory", "disk", "processes"} | network),
         )
 
+    @_explained()
     def ensure(self, spec: RunSpec) -> None:
         """Submit the run's job, unless there is one of its name or its supervisor has begun."""
         folder = self.root / spec.run_id
@@ -91,6 +101,7 @@ class SlurmExecutor:
         )
         self._call("sbatch", *self._list_options(spec, folder), script=self._write_script(task))
 
+    @_explained()
     def observe(self, run_ids: Collection[str]) -> list[Observation]:
         """Ask the controller for all jobs; accounting for those it knows no more; read statuses."""
         held = {path.name for path in self.root.iterdir()} if self.root.is_dir() else set()
@@ -104,8 +115,9 @@ class SlurmExecutor:
     def cancel(self, run_id: str) -> None:
         """Ask the supervisor; later kill it, upon which the node ends what it left."""
         wanted = self.root / run_id / "cancel"
-        if wanted.parent.is_dir() and not wanted.exists():
-            wanted.touch()
+        with suppress(OSError):  # on a full disk it ends all the same, by force
+            if wanted.parent.is_dir() and not wanted.exists():
+                wanted.touch()
         age = time.time() - wanted.stat().st_mtime if wanted.exists() else PATIENCE_SECONDS
         jobs = f"--name=adl-{run_id}"
         if 0 <= age < PATIENCE_SECONDS:  # by the file server's clock; less than none: by another
@@ -115,6 +127,7 @@ class SlurmExecutor:
             self._call("scancel", jobs, "--state=RUNNING", "--batch", "--signal=KILL")
             self._call("scancel", jobs)
 
+    @_explained()
     def forget(self, run_id: str) -> None:
         """Remove the run's folder; one still at work is ended, and removed when asked again."""
         folder = self.root / run_id

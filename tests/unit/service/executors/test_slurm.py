@@ -270,6 +270,15 @@ def test_a_run_at_work_is_ended_before_it_is_forgotten(executor) -> None:
     assert look(executor).phase is Phase.ABSENT
 
 
+def test_a_folder_that_cannot_be_written_is_our_fault(tmp_path, settings) -> None:
+    (tmp_path / "full").touch()
+    executor = Scripted(settings, folder=tmp_path / "full")
+    with pytest.raises(PlatformError) as caught:
+        executor.ensure(make_spec())
+    assert caught.value.code == "disk-unavailable"
+    assert executor.asked("sbatch") == []
+
+
 def test_without_slurm_it_says_so(settings) -> None:
     executor = SlurmExecutor(settings, SlurmSettings(api_url="http://api:8000"))
     executor._environment["PATH"] = "/nowhere"
