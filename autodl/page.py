@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from html import escape
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from autodl.gallery import Example, pick_examples
 from autodl.report import Report
-from autodl.summary import describe_label_issues
+
+if TYPE_CHECKING:
+    from autodl.gallery import Example
 
 SHOWN_CLASSES = 100
 
@@ -28,6 +29,8 @@ figcaption {{ font-size: .85rem }} svg {{ width: 16rem; height: 4rem }}
 
 def render_page(root: Path, report: Report) -> str:
     """The page of ``report`` about the dataset in ``root``."""
+    from autodl.gallery import pick_examples  # loads NumPy; the service only draws with us
+
     title = escape(str(report.summary.get("name", "Dataset")))
     parts = [_verdict(report), *_findings(report), *_facts(report.summary)]
     parts += _classes(report.summary)
@@ -83,6 +86,8 @@ def _details(summary: Mapping[str, Any]) -> Iterator[str]:
         shares = (f"{escape(name)} {share:.0%}" for name, share in summary["languages"].items())
         yield f"<p>Language: {', '.join(shares)}</p>"
     if "label_issues" in summary:
+        from autodl.summary import describe_label_issues  # as above
+
         yield f"<p>Labels: {escape(describe_label_issues(**summary['label_issues']))}</p>"
 
 

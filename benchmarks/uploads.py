@@ -1,6 +1,6 @@
 """Time an upload in parts against copying the file with a SHA-256; measure the server's memory.
 
-    python benchmarks/uploads.py [--megabytes 256 1024] [--rounds 3] [--connections 2]
+    python benchmarks/uploads.py [--megabytes 256 1024] [--rounds 3] [--connections 4]
 
 Prints one JSON object. Both work on the same disk and take turns; both end with the bytes durable
 (fsync) and their SHA-256 known. The upload goes to `autodl serve` in a process of its own over
@@ -139,7 +139,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--megabytes", type=int, nargs="+", default=[256, 1024])
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--connections", type=int, default=2)
+    parser.add_argument("--connections", type=int, default=4)
     parser.add_argument("--folder", type=Path, help="where the files lie; not a memory disk")
     options = parser.parse_args()
     result = {"cpus": os.cpu_count(), "load_before": round(psutil.getloadavg()[0], 1)}
