@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 
 from fastapi import APIRouter, Depends, Response
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Histogram, generate_latest
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
+from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 from sqlalchemy import func, select
@@ -23,10 +23,10 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from service.context import Context, ContextDep
 from service.internal import check_near
 from service.leader import is_led
-from service.models import LIVE, Run, RunKind, RunState, Submission, SubmissionState, utc_now
+from service.models import LIVE, Run, RunKind, Submission, SubmissionState, utc_now
+from service.submissions.repository import WAITING
 
-WINDOW = timedelta(hours=1)  # of quantiles
-WAITING = {RunKind.CHECK: SubmissionState.VALIDATING, RunKind.SOLVE: SubmissionState.QUEUED}
+WINDOW = timedelta(hours=1)  # of what has a time: the past is long, and read at every scrape
 
 router = APIRouter(include_in_schema=False, dependencies=[Depends(check_near)])
 
@@ -97,11 +97,11 @@ def _count_runs(session: Session) -> Iterable[Metric]:
         "autodl_runs_overdue", "Runs past all their limits.", value=session.scalar(late) or 0
     )
     end = Run.outcome["end"].as_string()
-    ended = CounterMetricFamily("autodl_runs_ended", "Runs, by how they ended.", labels=["end"])
-    done = (RunState.ENDED, RunState.LOST)
-    for name, count in session.execute(
-        select(end, func.count()).where(Run.state.in_(done)).group_by(end)
-    ):
+    ended = GaugeMetricFamily(
+        "autodl_runs_ended", "Runs that ended in the last hour, by how they did.", labels=["end"]
+    )
+    lately = select(end, func.count()).where(Run.ended_at >= utc_now() - WINDOW).group_by(end)
+    for name, count in session.execute(lately):
         ended.add_metric([name or "unknown"], count)
     yield from (live, overdue, ended)
 

@@ -12,7 +12,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from itertools import count
@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
+import psutil
 from kubernetes import client
 
 Object = dict[str, Any]
@@ -36,6 +37,7 @@ class Cluster:
         self.requests: list[str] = []
         self.faults: list[int] = []  # statuses of the next answers; 0 cuts the connection
         self.page = 500
+        self.quota: int | None = None  # a ResourceQuota of count/jobs.batch
         self._clock = count()
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(self))
         self._thread = threading.Thread(target=self._server.serve_forever, daemon=True)
@@ -119,6 +121,9 @@ class Cluster:
         name = job["metadata"]["name"]
         if name in self.jobs:
             return _failure(409, "AlreadyExists")
+        if self.quota is not None and len(self.jobs) >= self.quota:
+            why = f'jobs.batch "{name}" is forbidden: exceeded quota: runs, used: {self.quota}'
+            return _failure(403, "Forbidden", why)
         job["metadata"]["creationTimestamp"] = self.now()
         self.jobs[name] = job | {"status": {}}
         return 201, self.jobs[name]
@@ -142,8 +147,13 @@ class Cluster:
         return 200, {"items": found[start : start + size], "metadata": {"continue": rest}}
 
 
-def run_pod(cluster: Cluster, run_id: str, folder: Path) -> None:
-    """Carry out the run's pod: its containers in turn as processes, its volumes as folders."""
+def run_pod(
+    cluster: Cluster, run_id: str, folder: Path, *, bomb: Callable[[], object] | None = None
+) -> None:
+    """Carry out the run's pod: its containers in turn as processes, its volumes as folders.
+
+    Once ``bomb`` is true the kernel kills all of ``solve`` for memory, and the pod ends for that.
+    """
     pod = cluster.newest(run_id)
     spec = pod["spec"]
     for volume in spec["volumes"]:
@@ -155,9 +165,16 @@ def run_pod(cluster: Cluster, run_id: str, folder: Path) -> None:
         if container.get("restartPolicy") == "Always":
             sidecars.append(process)
             continue
+        reason = "Error"
+        if container["name"] == "solve" and bomb is not None:
+            wait_until(bomb, 90)
+            reason = "OOMKilled"
+            for victim in [*psutil.Process(process.pid).children(recursive=True), process]:
+                victim.kill()
         output, _ = process.communicate(timeout=150)
         cluster.logs[pod["metadata"]["name"]] = output
-        state = {"terminated": {"exitCode": process.returncode, "reason": "Error"}}
+        code = process.returncode if process.returncode >= 0 else 128 - process.returncode
+        state = {"terminated": {"exitCode": code, "reason": reason}}
         ends.append({"name": container["name"], "state": state})
         if process.returncode != 0:
             break
@@ -192,8 +209,9 @@ def _full(status: Object) -> Object:
     return status | {"image": "", "imageID": "", "ready": False, "restartCount": 0}
 
 
-def _failure(status: int, reason: str) -> tuple[int, Any]:
-    return status, {"kind": "Status", "status": "Failure", "reason": reason, "code": status}
+def _failure(status: int, reason: str, message: str = "") -> tuple[int, Any]:
+    answer = {"kind": "Status", "status": "Failure", "reason": reason, "code": status}
+    return status, answer | {"message": message}
 
 
 def _handler(cluster: Cluster) -> type[BaseHTTPRequestHandler]:

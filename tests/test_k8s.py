@@ -129,6 +129,13 @@ def test_runs_reach_names_the_internal_port_and_the_store_and_nothing_else(overl
     assert all(rule.get("to") for p in policies for rule in p["spec"].get("egress", ()))
 
 
+def test_the_collectors_pipelines_name_what_is_there() -> None:
+    config = yaml.safe_load((ROOT / "k8s/collector.yaml").read_text())
+    for pipeline in config["service"]["pipelines"].values():
+        for kind in ("receivers", "processors", "exporters"):
+            assert set(pipeline[kind]) <= config[kind].keys()
+
+
 def test_the_canary_fails_when_something_answers() -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         open_place = f"127.0.0.1:{server.getsockname()[1]}"

@@ -1,5 +1,6 @@
 """What an operator's Prometheus reads."""
 
+import json
 import re
 import threading
 from pathlib import Path
@@ -11,7 +12,9 @@ from starlette.testclient import TestClient
 from service.leader import leading
 from service.models import RunKind
 
-RULES = Path(__file__).resolve().parents[2] / "k8s/overlays/prod/monitoring.yaml"
+PROD = Path(__file__).resolve().parents[2] / "k8s/overlays/prod"
+RULES, DASHBOARD = PROD / "monitoring.yaml", PROD / "dashboard.json"
+NAME = re.compile(r"\b(?:autodl|http_server)_\w+")
 
 
 def read(installation) -> dict[tuple[str, tuple[str, ...]], float]:
@@ -40,7 +43,7 @@ def test_what_waits_runs_and_has_ended_is_counted(installation) -> None:
     assert seen["autodl_queue_oldest_seconds", ("solve",)] > 0
     assert seen["autodl_runs", ("check",)] == 1
     assert seen["autodl_runs_overdue", ()] == 0
-    assert seen["autodl_runs_ended_total", ("ok",)] == 3
+    assert seen["autodl_runs_ended", ("ok",)] == 3
     assert seen["autodl_run_budget_overrun_seconds", ("1",)] == 0
 
 
@@ -64,11 +67,39 @@ def test_strangers_get_no_figures(installation) -> None:
     assert far.get("/internal/metrics").status_code == 404
 
 
-def test_every_alert_is_about_figures_that_exist(installation) -> None:
+def test_every_alert_and_panel_is_about_figures_that_exist(installation) -> None:
     installation.succeed(installation.submit())
     there = {name for name, _ in read(installation)}
     (rule,) = [o for o in yaml.safe_load_all(RULES.read_text()) if o["kind"] == "PrometheusRule"]
-    alerts = rule["spec"]["groups"][0]["rules"]
-    named = {n for a in alerts for n in re.findall(r"\b(?:autodl|http_server)_\w+", a["expr"])}
+    asked = [alert["expr"] for alert in rule["spec"]["groups"][0]["rules"]]
+    asked += [target["expr"] for panel in read_panels() for target in panel["targets"]]
+    named = {n for expression in asked for n in NAME.findall(expression)}
     assert named
     assert named <= there
+
+
+def test_the_dashboard_can_be_imported_and_shows_every_figure_of_ours(installation) -> None:
+    board = json.loads(DASHBOARD.read_text())
+    assert board["schemaVersion"] >= 39
+    assert [v["name"] for v in board["templating"]["list"]] == ["source"]
+    ids = [panel["id"] for panel in board["panels"]]
+    assert len(set(ids)) == len(ids)
+    places = [(p["gridPos"]["x"], p["gridPos"]["y"]) for p in board["panels"]]
+    assert len(set(places)) == len(places)
+    for panel in read_panels():
+        assert panel["title"]
+        assert panel["fieldConfig"]["defaults"]["unit"]
+        assert panel["datasource"]["uid"] == "${source}"
+    shown = {
+        name
+        for panel in read_panels()
+        for target in panel["targets"]
+        for name in NAME.findall(target["expr"])
+    }
+    installation.succeed(installation.submit())
+    ours = {name for name, _ in read(installation) if name.startswith("autodl_")}
+    assert ours <= shown
+
+
+def read_panels() -> list[dict]:
+    return [p for p in json.loads(DASHBOARD.read_text())["panels"] if p["type"] != "row"]
