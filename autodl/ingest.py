@@ -17,6 +17,7 @@ import errno
 import importlib
 import json
 import os
+import re
 import signal
 import sys
 import time
@@ -35,7 +36,7 @@ from autodl.dataset import Dataset, concatenate, open_subset
 from autodl.errors import AutoDLError, BundleError, SolutionError
 from autodl.model_api import SAVED, UNFINISHED
 from autodl.predictions import write_predictions
-from autodl.verdict import describe
+from autodl.verdict import LESS_DISK, LESS_MEMORY, describe
 
 if TYPE_CHECKING:
     from autodl.model_api import Model, Predictor
@@ -44,6 +45,8 @@ if TYPE_CHECKING:
 _monotonic, _epoch = time.monotonic, time.time
 
 DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+GPU_FAILED = re.compile(r"CUDA|cuDNN|CUBLAS|device-side assert|ResourceExhaustedError")
+SEE_API = "autodl/model_api.py says what a solution must have."
 NESTED = ("AutoDL_sample_code_submission", "sample_code_submission")  # folders in old submissions
 
 
@@ -155,11 +158,17 @@ def guest(what: str, code: str) -> Iterator[None]:
     except BaseException as error:
         traceback.print_exc()
         if isinstance(error, MemoryError):
-            raise SolutionError("solution-out-of-memory", f"{what} ran out of memory.") from error
+            message = f"{what} ran out of memory."
+            raise SolutionError("solution-out-of-memory", message, hint=LESS_MEMORY) from error
         if isinstance(error, OSError) and error.errno in DISK_FULL:
-            raise SolutionError("solution-disk-full", f"{what} filled the disk.") from error
+            message = f"{what} filled the disk."
+            raise SolutionError("solution-disk-full", message, hint=LESS_DISK) from error
         reason = f"{type(error).__name__}: {error}"[:500]
         hint = "The log holds the traceback."
+        if GPU_FAILED.search(reason):
+            message = f"the GPU failed or its memory ran out: {what} raised {reason}"
+            hint += " Smaller batches or a smaller network often help."
+            raise SolutionError("solution-gpu-failed", message, hint=hint) from error
         raise SolutionError(code, f"{what} raised {reason}", hint=hint) from error
 
 
@@ -172,7 +181,7 @@ def load_solution(folder: Path) -> type[Model]:
     nested = (folder / name for name in NESTED)
     folder = next((f for f in nested if (f / "model.py").is_file()), folder)
     if not (folder / "model.py").is_file():
-        raise SolutionError("solution-missing", "the solution has no model.py.")
+        raise SolutionError("solution-missing", "the solution has no model.py.", hint=SEE_API)
     package: list[str] = []
     while (folder / "__init__.py").is_file():
         package.insert(0, folder.name)
@@ -182,7 +191,7 @@ def load_solution(folder: Path) -> type[Model]:
         module = importlib.import_module(".".join([*package, "model"]))
     model: type[Model] | None = getattr(module, "Model", None)
     if model is None:
-        raise SolutionError("solution-api", "model.py defines no class Model.")
+        raise SolutionError("solution-api", "model.py defines no class Model.", hint=SEE_API)
     return model
 
 
@@ -225,7 +234,7 @@ def construct(solution: Path, task: Task, allowance_seconds: float) -> Model:
         model = load_solution(solution)(task.train.get_metadata())
     for method in ("train", "test"):
         if not callable(getattr(model, method, None)):
-            raise SolutionError("solution-api", f"Model has no method {method}.")
+            raise SolutionError("solution-api", f"Model has no method {method}.", hint=SEE_API)
     if not hasattr(model, "done_training"):
         log("Model has no attribute done_training: it goes on until the budget ends.")
     return model
@@ -236,7 +245,7 @@ def restore(solution: Path, folder: Path, allowance_seconds: float) -> Predictor
     with alarm(allowance_seconds), guest("Model.load", "solution-construction"):
         model = load_solution(solution)
         if not callable(getattr(model, "load", None)):
-            raise SolutionError("solution-api", "Model has no method load.")
+            raise SolutionError("solution-api", "Model has no method load.", hint=SEE_API)
         loaded: Predictor = model.load(folder)  # type: ignore[attr-defined]
         return loaded
 

@@ -35,7 +35,7 @@ CGROUP_LIMITS = (  # as a container sees its own, version 2 and 1
     Path("/sys/fs/cgroup/memory.max"),
     Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"),
 )
-PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
+PAGE_BYTES, TICKS = os.sysconf("SC_PAGE_SIZE"), os.sysconf("SC_CLK_TCK")
 
 
 def share_memory(slots: int = 1) -> int:
@@ -55,6 +55,7 @@ class Member(NamedTuple):
     parent: int
     threads: int
     resident_bytes: int
+    cpu_seconds: float  #: its own, and that of its children which it has collected
 
 
 class ProcessTree:
@@ -186,17 +187,19 @@ def _scan() -> Iterator[Member]:
                 # a leader that is a zombie while its threads run is as alive as any
                 is_dead = fields[0] in b"ZX" and threads <= 1
                 start, parent = float(fields[19]), int(fields[1])
-                yield Member(int(name), start, parent, 0 if is_dead else threads, resident)
+                cpu = sum(map(int, fields[11:15])) / TICKS
+                yield Member(int(name), start, parent, 0 if is_dead else threads, resident, cpu)
 
 
 def _scan_with_psutil() -> Iterator[Member]:
-    wanted = ["create_time", "ppid", "status", "num_threads", "memory_info"]
+    wanted = ["create_time", "ppid", "status", "num_threads", "memory_info", "cpu_times"]
     for process in psutil.process_iter(wanted):
         found = process.info
         is_dead = found["status"] == psutil.STATUS_ZOMBIE
         threads = 0 if is_dead else found["num_threads"] or 1
         resident = found["memory_info"].rss if found["memory_info"] else 0
-        yield Member(process.pid, found["create_time"], found["ppid"], threads, resident)
+        cpu = sum(found["cpu_times"][:4]) if found["cpu_times"] else 0.0
+        yield Member(process.pid, found["create_time"], found["ppid"], threads, resident, cpu)
 
 
 def _signal_all(processes: Iterable[Member], number: signal.Signals) -> None:
@@ -245,4 +248,5 @@ class BoundedLog(threading.Thread):
         self._keep(b"", slack=0)
         gap = f"\n... {self._left_out} bytes left out ...\n" if self._left_out else ""
         self._file.close()
-        write_over(self._path, bytes(self._head) + gap.encode() + bytes(self._tail))
+        with suppress(OSError):  # on a full disk the head is there already, as far as it went
+            write_over(self._path, bytes(self._head) + gap.encode() + bytes(self._tail))

@@ -10,7 +10,6 @@ from __future__ import annotations
 import json
 import os
 import sys
-import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -21,21 +20,21 @@ from typing import Any
 from autodl import sandbox
 from autodl.confine import Plan
 from autodl.errors import AutoDLError, UsageError
+from autodl.meter import Meter
 from autodl.processes import BoundedLog, ProcessTree
 from autodl.solutions import packages_of
-from autodl.untrusted import remove_tree, takes_more, write_over
-from autodl.verdict import DEFAULT_LIMITS, MAX_FILES, End, Evidence, describe, judge, read_reason
+from autodl.untrusted import remove_tree, write_over
+from autodl.verdict import DEFAULT_LIMITS, End, Evidence, describe, judge, read_reason
 from autodl.verdict import Limits as Limits
 
 POLL_SECONDS = 0.05
-MEASURE_SECONDS = 0.25
-DISK_SECONDS = 1.0
 GRACE_SECONDS = 2.0  # between TERM and KILL
 JOIN_SECONDS = 5.0  # for a measurement under way
 SAVE_SECONDS = 60.0  # for Model.save, after the end of the ingestion
 ALARM_SECONDS = 5.0  # what ingestion's own alarm gets before we end a construction
 NO_WEIGHTS = "none"
 SOLVE_NAME, LOG_NAME, SCRATCH_NAME = "solve.json", "log.txt", "scratch"
+RESOURCES_NAME = "resources.json"
 
 
 @dataclass(frozen=True)
@@ -112,8 +111,8 @@ def solve(
 
     ``public`` is a bundle without test labels. The budget counts from ``start.txt``; TERM goes out
     when it ends, KILL after two seconds, and what was completed before counts. A model that the
-    solution saves after its end is sealed. Writes the log, and last ``solve.json``, into
-    ``output``.
+    solution saves after its end is sealed. Writes the log, what was used over time
+    (``resources.json``), and last ``solve.json``, into ``output``.
     """
     from autodl import exported  # loads NumPy, which the service does without
 
@@ -153,7 +152,7 @@ def _ingest(
 ) -> Outcome:
     """Run ``autodl.ingest`` to its end; ``clocks`` are those of the budget and of construction."""
     output.mkdir(parents=True, exist_ok=True)
-    supervisor = _Supervisor(output, *clocks, limits)
+    supervisor = _Supervisor(output, clocks, limits, equipment.gpu)
     with _scratch(output) as scratch:
         plan = sandbox.make_plan(
             read=(public, *packages_of(solution), *equipment.folders, *((model,) if model else ())),
@@ -170,6 +169,9 @@ def _ingest(
         command += ["--model", str(model.resolve())] if model else []
         environment = _environment(scratch, equipment)
         outcome = supervisor.supervise(plan, command, environment, scratch)
+    if model is None:
+        usage = supervisor.meter.usage.to_json(outcome.construction_seconds)
+        write_over(output / RESOURCES_NAME, json.dumps(usage).encode())
     return replace(outcome, confinement=sandbox.describe(plan.strength))
 
 
@@ -209,63 +211,21 @@ def _environment(scratch: Path, equipment: Equipment) -> dict[str, str]:
     }
 
 
-class _Meter(threading.Thread):
-    """Measures what the solution uses; ``breach`` names the first limit that it passed.
-
-    In a thread of its own, for measuring can take seconds in the middle of a fork bomb, and the
-    clock must not wait for it.
-    """
-
-    def __init__(self, tree: ProcessTree, output: Path, limits: Limits) -> None:
-        super().__init__(name="meter", daemon=True)
-        self.breach: End | None = None
-        self.peak_bytes = 0
-        self._tree = tree
-        self._output = output
-        self._limits = limits
-        self._over = threading.Event()
-
-    def run(self) -> None:
-        """Measure until a limit is passed or ``stop`` is called."""
-        disk_at = time.monotonic()
-        while self.breach is None:
-            self.breach = self._measure()
-            if self.breach is None and time.monotonic() >= disk_at:
-                disk_at = time.monotonic() + DISK_SECONDS
-                if takes_more(self._output, self._limits.disk_bytes, MAX_FILES):
-                    self.breach = "disk_full"
-            if self._over.wait(MEASURE_SECONDS):
-                return
-
-    def stop(self) -> None:
-        """Measure no more."""
-        self._over.set()
-
-    def _measure(self) -> End | None:
-        members = self._tree.members()
-        limits, tree = self._limits, self._tree
-        if len(members) > limits.processes or sum(p.threads for p in members) > limits.threads:
-            return "too_many_processes"
-        used = tree.memory_bytes(members, limits.memory_bytes)
-        self.peak_bytes = max(self.peak_bytes, used)
-        unlinked = tree.unlinked_bytes(members)
-        if limits.memory_bytes is not None and max(used, unlinked) > limits.memory_bytes:
-            return "out_of_memory"
-        return "disk_full" if unlinked > limits.disk_bytes else None
-
-
 class _Supervisor:
     """Holds one ingestion to its clocks and limits, and tells how it ended."""
 
     def __init__(
-        self, output: Path, budget_seconds: float, construction_seconds: float, limits: Limits
+        self,
+        output: Path,
+        clocks: tuple[float, float],
+        limits: Limits,
+        gpu: str | None,
     ) -> None:
         self._output = output
-        self._budget_seconds = budget_seconds
-        self._construction_seconds = construction_seconds
+        self._budget_seconds, self._construction_seconds = clocks
         self._limits = limits
         self._tree = ProcessTree(kept=True)
-        self._meter = _Meter(self._tree, output, limits)
+        self.meter = Meter(self._tree, output, limits, gpu)
         self._launched = 0.0
         self._not_started = 0.0  # when we last looked and saw no start
         self._started: float | None = None
@@ -277,16 +237,16 @@ class _Supervisor:
         pipe = self._tree.start(sandbox.enclose(plan, command, cwd), env, cwd)
         log = BoundedLog(pipe, self._output / LOG_NAME, self._limits.log_bytes)
         log.start()
-        self._meter.start()
+        self.meter.start()
         breach: End | None = None
         try:
             breach = self._watch()
         finally:  # also when we are interrupted ourselves
-            self._meter.stop()
+            self.meter.stop()
             code = self._tree.end(GRACE_SECONDS if breach is not None else 0.0)
             exit_code = sandbox.read_exit_code(plan, code)
             ended = time.monotonic()
-            self._meter.join(JOIN_SECONDS)
+            self.meter.join(JOIN_SECONDS)
             log.close()
             pipe.close()
         self._look_for_start(self._not_started)  # it may have come and gone between two looks
@@ -298,7 +258,7 @@ class _Supervisor:
             now = time.monotonic()
             self._look_for_start(now)
             self._look_for_end(now)
-            if (breach := self._time_over(now) or self._meter.breach) is not None:
+            if (breach := self._time_over(now) or self.meter.breach) is not None:
                 return breach
             time.sleep(POLL_SECONDS)
         return None
@@ -331,7 +291,15 @@ class _Supervisor:
         if self._ended is not None and exit_code is not None:
             # What happens while a model is saved is no matter of the run's.
             breach, exit_code, ended = None, 0, self._ended
-        evidence = Evidence(breach, exit_code, self._meter.peak_bytes, self._limits)
+        meter = self.meter
+        evidence = Evidence(
+            breach,
+            exit_code,
+            meter.peak_bytes,
+            self._limits,
+            disk_bytes=meter.disk_bytes,
+            free_bytes=meter.free_bytes,
+        )
         end, error = judge(evidence, self._output)
         start = read_start(self._output / "start.txt")
         stamps = {} if start is None else start.relative()
@@ -344,5 +312,5 @@ class _Supervisor:
             construction_seconds=started - self._launched,
             first_prediction_seconds=stamps.get(0),
             predictions=len(stamps),
-            peak_rss_bytes=self._meter.peak_bytes,
+            peak_rss_bytes=self.meter.peak_bytes,
         )

@@ -59,8 +59,12 @@ def write_over(path: Path, data: bytes) -> None:
 def copy_over(source: BinaryIO, path: Path) -> None:
     """Like ``write_over``, with what is read from ``source``."""
     part = path.with_name(f".{secrets.token_hex(8)}")
-    with part.open("xb") as file:  # "x" follows no link
-        shutil.copyfileobj(source, file)
+    try:
+        with part.open("xb") as file:  # "x" follows no link
+            shutil.copyfileobj(source, file)
+    except OSError:
+        part.unlink(missing_ok=True)
+        raise
     if path.is_dir() and not path.is_symlink():
         path.rename(path.with_name(f".{secrets.token_hex(8)}"))
     part.replace(path)
@@ -71,8 +75,8 @@ def remove_tree(folder: Path) -> None:
     subprocess.run(["rm", "-rf", "--", str(folder)], check=False, stderr=subprocess.DEVNULL)
 
 
-def takes_more(folder: Path, limit_bytes: int, limit_files: int) -> bool:
-    """Tell whether the files under a folder are more than a limit; stops counting there."""
+def measure_tree(folder: Path, limit_bytes: int, limit_files: int) -> tuple[int, int]:
+    """Bytes on disk and files under a folder; stops counting where either is over its limit."""
     used = files = 0
     folders = [str(folder)]
     while folders and used <= limit_bytes and files <= limit_files:
@@ -85,4 +89,4 @@ def takes_more(folder: Path, limit_bytes: int, limit_files: int) -> bool:
                     used += entry.stat(follow_symlinks=False).st_blocks * 512
         except OSError:
             continue  # gone meanwhile, or deeper than a path can say: its entry was counted
-    return used > limit_bytes or files > limit_files
+    return used, files

@@ -33,8 +33,11 @@ End = Literal[
 ]
 
 
+LESS_MEMORY = "Make batches smaller, or keep less of the data in memory at once."
+LESS_DISK = "Remove what is no longer needed, or keep it in memory."
 MAX_FILES = 100_000  # in the output folder; more would exhaust the disk's inodes
 MAX_REASON_BYTES = 1 << 16
+FULL_BYTES = 16 << 20  # a disk with less than this left is full
 
 # Ends that ingestion notices itself, by the code it gives them.
 ENDS: dict[str, End] = {
@@ -67,6 +70,13 @@ class Evidence:
     exit_code: int | None
     peak_bytes: int
     limits: Limits
+    disk_bytes: int = 0  #: the most that it had on disk
+    free_bytes: int = FULL_BYTES  #: the least that was left there, as far as anyone looked
+
+    @property
+    def found_disk_full(self) -> bool:
+        """Whether the disk was full, and not by what the solution wrote."""
+        return self.free_bytes < FULL_BYTES and self.disk_bytes < self.limits.disk_bytes // 2
 
 
 def describe(error: AutoDLError) -> dict[str, Any]:
@@ -118,6 +128,12 @@ def judge(evidence: Evidence, output: Path) -> tuple[End, AutoDLError | None]:
         return "ok", None
     if isinstance(error, BundleError):
         return "data_error", error
+    if error.code == "solution-disk-full" and evidence.found_disk_full:
+        return "platform_error", PlatformError(
+            "disk-unavailable",
+            f"the machine's disk was full; the solution had {evidence.disk_bytes >> 20} MiB of it.",
+            hint="The run is made again. If it lasts, the operator has to make room.",
+        )
     return ENDS.get(error.code, "solution_error"), error
 
 
@@ -128,9 +144,12 @@ def _explain_kill(evidence: Evidence) -> tuple[End, AutoDLError]:
         return "out_of_memory", SolutionError(
             "solution-out-of-memory",
             f"the machine ran out of memory; the solution held {held >> 20} MiB.",
+            hint=LESS_MEMORY,
         )
     return "killed", SolutionError(
-        "solution-killed", "the solution's process was killed from outside or by itself."
+        "solution-killed",
+        "the solution's process was killed from outside or by itself.",
+        hint="If it does not end itself, submit it again, and tell the operator.",
     )
 
 
@@ -146,16 +165,19 @@ def _explain_breach(evidence: Evidence) -> AutoDLError | None:
         return SolutionError(
             "solution-out-of-memory",
             f"the solution used more than {(limits.memory_bytes or 0) >> 20} MiB of memory.",
+            hint=LESS_MEMORY,
         )
     if evidence.breach == "disk_full":
         return SolutionError(
             "solution-disk-full",
             f"the solution wrote more than {limits.disk_bytes >> 20} MiB or {MAX_FILES} files.",
+            hint=LESS_DISK,
         )
     if evidence.breach == "too_many_processes":
         return SolutionError(
             "solution-too-many-processes",
             f"over {limits.processes} processes or {limits.threads} threads ran at once.",
+            hint="Start fewer workers, and wait for those that are done.",
         )
     return None
 

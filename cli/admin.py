@@ -1,4 +1,4 @@
-"""``autodl admin``: the accounts of a service, for whoever may read its data directory."""
+"""``autodl admin``: accounts and backups of a service, for whoever may read its data directory."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from autodl.errors import UsageError
 
 if TYPE_CHECKING:
     from service.accounts.schemas import AdminAccountView
+    from service.backup import Manifest
     from service.db import Database
     from service.settings import Settings
 
@@ -24,7 +25,7 @@ Name = Annotated[str, typer.Argument(help="The account's name, e-mail address or
 UNLIMITED = "none"
 
 app = typer.Typer(
-    help="Manage the accounts of this machine's service.",
+    help="Manage this machine's service: accounts, backups, and whether all is well.",
     no_args_is_help=True,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
@@ -113,6 +114,73 @@ def disable(
 ) -> None:
     """Let an account do nothing any more; what it submitted stays."""
     _change(data, name, lambda _: {"disabled": not undo})
+
+
+@app.command()
+def audit(
+    deep: Annotated[bool, typer.Option("--deep", help="Read every bundle, too.")] = False,
+    data: Data = None,
+    as_json: Json = False,
+) -> None:
+    """Compare the database with itself and with the store; ends with 1 if something is wrong."""
+    from service.integrity import audit as look
+    from service.storage import open_storage
+
+    with _open(data) as (settings, database):
+        found = look(settings, database, open_storage(settings.effective_storage), deep=deep)
+    if as_json:
+        flaws = [flaw._asdict() for flaw in found.flaws]
+        typer.echo(json.dumps({"counts": found.counts, "flaws": flaws}))
+    else:
+        for name, count in found.counts.items():
+            typer.echo(f"{count:>8}  {name}")
+        for flaw in found.flaws:
+            typer.echo(f"{flaw.kind}: {flaw.subject}: {flaw.message}")
+        typer.echo(f"{len(found.flaws)} statements do not hold." if found.flaws else "All is well.")
+    if found.flaws:
+        raise typer.Exit(1)
+
+
+@app.command()
+def backup(
+    folder: Annotated[Path, typer.Argument(help="A new folder.")],
+    data: Data = None,
+    as_json: Json = False,
+) -> None:
+    """Write everything into a folder, while the service runs."""
+    from service.backup import back_up
+    from service.models import utc_now
+    from service.storage import open_storage
+
+    with _open(data) as (settings, database):
+        storage = open_storage(settings.effective_storage)
+        manifest = back_up(settings, database, storage, folder, utc_now())
+    _tell_backup("kept in", folder, manifest, as_json)
+
+
+@app.command()
+def restore(
+    folder: Annotated[Path, typer.Argument(help="What `backup` wrote.")],
+    data: Data = None,
+    as_json: Json = False,
+) -> None:
+    """Bring a backup back, into a database without rows."""
+    from service.backup import restore as bring_back
+    from service.storage import open_storage
+
+    with _open(data) as (settings, database):
+        storage = open_storage(settings.effective_storage)
+        manifest = bring_back(settings, database, storage, folder)
+    _tell_backup("restored from", folder, manifest, as_json)
+
+
+def _tell_backup(done: str, folder: Path, manifest: Manifest, as_json: bool) -> None:
+    if as_json:
+        typer.echo(manifest.model_dump_json(by_alias=True))
+        return
+    rows = sum(listed.count for listed in manifest.tables.values())
+    size = manifest.size_bytes / 1e6
+    typer.echo(f"{rows} rows and {manifest.objects.count} objects ({size:.1f} MB) {done} {folder}.")
 
 
 def _change(data: Path | None, name: str, update: Any) -> None:

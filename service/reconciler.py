@@ -88,7 +88,9 @@ class Reconciler:
     def tick(self) -> None:
         """One round: each step looks anew, and one run's trouble is no other's."""
         if jump := self._clock.read_jump():
-            self._move_deadlines(jump)
+            self._starting.clear()
+            with self.database.write() as session:
+                repository.move_deadlines(session, jump)
         with self.database.read() as session:
             canceling = repository.list_canceling(session)
             limit = timedelta(seconds=self.settings.queue_seconds)
@@ -107,14 +109,6 @@ class Reconciler:
         self._clean([o for o in seen if o.run_id not in live])
         for step in self._collector.list_steps():
             self._guard(step)
-
-    def _move_deadlines(self, jump: timedelta) -> None:
-        """Nobody has had less time because the clock was set, or the machine slept."""
-        logger.warning("clock.set", seconds=jump.total_seconds())
-        self._starting.clear()
-        with self.database.write() as session:
-            for run in repository.list_live_runs(session):
-                run.deadline = run.deadline and run.deadline + jump
 
     def _list_live(self) -> Sequence[Run]:
         with self.database.read() as session:
@@ -149,7 +143,6 @@ class Reconciler:
                 return  # nobody came or went
             runs = Counter(quotas.count_runs(session))
             caps = quotas.read_caps(session, {w.account_id for w in waiting}, self._limits)
-        slots = self.executor.capabilities().slots[kind]
         chosen, reasons = [], {}
         for place in waiting:
             cap = caps[place.account_id]

@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Collection
+from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 
@@ -22,7 +23,7 @@ from service.executors.base import Capabilities, End, Observation, Phase, RunKin
 from service.executors.folders import list_programs, write_run
 from service.settings import Settings, inherited_environment
 from service.worker import supervisor
-from service.worker.program import read_guest_log
+from service.worker.program import explain_disk, read_guest_log
 from service.worker.tasks import ReportTo
 
 START_SECONDS = 30.0  # for a supervisor to write its first status
@@ -58,6 +59,12 @@ class LocalExecutor:
         if supervisor.read_status(folder) is not None or self._is_supervised(folder):
             return
         gpu = self._find_gpu(spec) if spec.kind is RunKind.SOLVE else None
+        try:
+            self._begin(folder, spec, gpu)
+        except OSError as error:
+            raise explain_disk(error) from error
+
+    def _begin(self, folder: Path, spec: RunSpec, gpu: str | None) -> None:
         task = write_run(
             folder,
             spec,
@@ -89,11 +96,12 @@ class LocalExecutor:
         if not folder.is_dir():
             return
         wanted = folder / "cancel"
-        if not wanted.exists():
-            wanted.touch()
+        with suppress(OSError):  # on a full disk it ends all the same
+            if not wanted.exists():
+                wanted.touch()
         status = supervisor.read_status(folder)
         if self._is_supervised(folder):
-            if time.time() - wanted.stat().st_mtime < PATIENCE_SECONDS:
+            if _is_fresh(wanted, PATIENCE_SECONDS):
                 if status is not None:
                     _end(status.pid, kill=False)
                 return
@@ -130,8 +138,7 @@ class LocalExecutor:
         status = supervisor.read_status(folder)
         canceled = (folder / "cancel").exists()
         if status is None:
-            task = folder / "supervisor.json"
-            fresh = task.exists() and time.time() - task.stat().st_mtime < START_SECONDS
+            fresh = _is_fresh(folder / "supervisor.json", START_SECONDS)
             phase = Phase.STARTING if lives or fresh else Phase.ABSENT
             if canceled and not lives:
                 return Observation(run_id=run_id, phase=Phase.ENDED, end=End.CANCELED)
@@ -177,6 +184,14 @@ class LocalExecutor:
             database_url=self.settings.effective_database_url,
             storage=self.settings.effective_storage,
         )
+
+
+def _is_fresh(path: Path, seconds: float) -> bool:
+    """Whether the file was written so short a while ago; not if the clock was set back since."""
+    try:
+        return 0 <= time.time() - path.stat().st_mtime < seconds
+    except FileNotFoundError:
+        return False
 
 
 def _environment_of(process: psutil.Process) -> dict[str, str]:

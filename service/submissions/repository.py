@@ -11,7 +11,7 @@ import hmac
 import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from sqlalchemy import Select, bindparam, func, or_, select, update
 from sqlalchemy.orm import Session, defer
@@ -139,6 +139,12 @@ def list_live_runs(session: Session) -> Sequence[Run]:
     """Every run whose outcome is not recorded yet, without its spec, oldest first."""
     query = select(Run).where(Run.state.in_(LIVE)).options(defer(Run.spec))
     return session.scalars(query.order_by(Run.id)).all()
+
+
+def move_deadlines(session: Session, jump: timedelta) -> None:
+    """Nobody has had less time because the clock was set, or because the machine slept."""
+    for run in list_live_runs(session):
+        run.deadline = run.deadline and run.deadline + jump
 
 
 def note_observed(session: Session, run_ids: Collection[str], at: datetime) -> None:

@@ -116,7 +116,7 @@ def _verify(task: StageTask, source: Path) -> None:
 
 
 def _lost() -> PlatformError:
-    return PlatformError("bundle-lost", "The stored bundle is gone.")
+    return PlatformError("bundle-lost", "The stored bundle is gone.", hint="Upload it again.")
 
 
 if __name__ == "__main__":

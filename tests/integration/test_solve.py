@@ -168,7 +168,7 @@ def test_memory_that_no_process_maps_is_limited_too(attempt) -> None:
 
 
 def test_files_are_counted_not_only_weighed(attempt, monkeypatch) -> None:
-    monkeypatch.setattr("autodl.solve.MAX_FILES", 2000)
+    monkeypatch.setattr("autodl.meter.MAX_FILES", 2000)
     outcome = attempt("many_files", budget=30.0)
     assert (outcome.end, code(outcome)) == ("disk_full", "solution-disk-full")
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from autodl.untrusted import open_plain, remove_tree, takes_more, write_over
+from autodl.untrusted import measure_tree, open_plain, remove_tree, write_over
 
 
 @pytest.fixture
@@ -71,6 +71,7 @@ def test_the_size_of_a_folder_is_known_without_following_links(folder, secret) -
     (folder / "a/b").mkdir(parents=True)
     (folder / "a/b/file").write_bytes(bytes(1 << 20))
     (folder / "a/link").symlink_to(secret.parent)
-    assert takes_more(folder, 1 << 19, 100)
-    assert not takes_more(folder, 1 << 21, 100)
-    assert takes_more(folder, 1 << 21, 3)
+    used_bytes, files = measure_tree(folder, 1 << 21, 100)
+    assert (1 << 20 <= used_bytes < 1 << 21, files) == (True, 4)
+    assert measure_tree(folder, 1 << 19, 100)[0] > 1 << 19
+    assert measure_tree(folder, 1 << 21, 3)[1] > 3
