@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -123,9 +124,11 @@ def _encode_run(
     digits: int,
 ) -> list[bytes | memoryview]:
     """Records whose numbers all take ``digits`` bytes, as one piece if they are equally long."""
-    used, which = np.unique(labels, return_inverse=True)
+    used = np.flatnonzero(np.bincount(labels))
+    which = np.searchsorted(used, labels)
     low, high = (1 << 7 * (digits - 1) if digits > 1 else 0), (1 << 7 * digits) - 1
-    heads = [_head(values[0], label_sets[code], high) for code in used]
+    size = values[0].nbytes
+    heads = [_head(size, tuple(label_sets[code].tolist()), high) for code in used]
     lengths = np.array([len(head) for head in heads])
     ids = np.arange(first_id, first_id + len(values), dtype=np.int64)
     numbers = (ids[:, None] >> 7 * np.arange(digits) & 0x7F).astype(np.uint8)
@@ -135,12 +138,12 @@ def _encode_run(
         alike = np.flatnonzero(lengths == length)
         chosen = lengths[which] == length
         rows = slice(None) if chosen.all() else np.flatnonzero(chosen)
-        records, payloads = frame_rows(int(np.count_nonzero(chosen)), length + values[0].nbytes)
-        payloads[:, :length] = np.stack([heads[at] for at in alike])[
-            np.searchsorted(alike, which[rows])
-        ]
+        records, payloads = frame_rows(int(np.count_nonzero(chosen)), length + size)
+        table = np.zeros((len(heads), length), np.uint8)
+        table[alike] = [heads[at] for at in alike]
+        payloads[:, :length] = table[which[rows]]
         # the number lies where another number makes a difference
-        other = _head(values[0], label_sets[used[alike[0]]], low)
+        other = _head(size, tuple(label_sets[used[alike[0]]].tolist()), low)
         (place,) = np.nonzero(heads[alike[0]] != other)
         payloads[:, place[0] : place[-1] + 1] = numbers[rows]
         payloads[:, length:] = values[rows].view(np.uint8)
@@ -151,10 +154,12 @@ def _encode_run(
     return list(pieces)
 
 
-def _head(values: Floats, index: Ints, number: int) -> Bytes:
-    """A payload up to its values, which lie at the end."""
-    example = Example(number, index, np.ones(len(index), np.float32), values[None])
-    return np.frombuffer(encode_example(example), np.uint8)[: -values.nbytes]
+@lru_cache(1 << 12)
+def _head(size: int, index: tuple[int, ...], number: int) -> Bytes:
+    """A payload up to its values, which take ``size`` bytes at the end."""
+    score, values = np.ones(len(index), np.float32), np.zeros((1, size // 4), np.float32)
+    example = Example(number, np.array(index, np.int64), score, values)
+    return np.frombuffer(encode_example(example), np.uint8)[:-size]
 
 
 def _floats(rows: Bytes, span: Span) -> Floats:

@@ -11,8 +11,10 @@ to `benchmarks/results/formatting.*`.
 """
 
 import argparse
+import contextlib
 import json
 import os
+import re
 import resource
 import shutil
 import statistics
@@ -27,20 +29,23 @@ from typing import NamedTuple
 
 import numpy as np
 import polars as pl
+import psutil
 from PIL import Image
 
 from formatter.convert import convert
 from formatter.source import Options
 
 RESULTS = Path(__file__).parent / "results"
+LOOK_SECONDS = 0.02  # between two looks at the memory
 IMAGE_TARGET, TABLE_TARGET, MEMORY_TARGET_MB = 0.6, 0.5, 400
 
 
 class Cost(NamedTuple):
     """Of one side in one run: by the clock, of the processor, and the most memory in use.
 
-    The memory of several processes is the sum of the most that each had, shared pages counted in
-    each: no less than what was in use at any time.
+    The memory is the sum of the most that each of its processes ever had resident (``VmHWM``),
+    pages that they share counted in each: no less than what was in use at any time. ``ru_maxrss``
+    will not do: a process that is started begins with the peak of the one that started it.
     """
 
     seconds: float
@@ -103,34 +108,46 @@ def read_and_write(source: Path, out: Path, size: int) -> None:
 
 def run_part(what: str, source: Path, out: Path, number: int) -> None:
     """One side, in a fresh process: prints its cost."""
-    start, used = time.perf_counter(), _usage()[0]
+    start, used = time.perf_counter(), _processor_seconds()
     if what == "ours":
         convert(source, out, Options(jobs=number))
     elif what == "copy":
         copy_into_zip(source, out)
     else:
         read_and_write(source, out, number)
-    seconds = time.perf_counter() - start
-    processor, own, child = _usage()
-    workers = number if child else 0
-    print(json.dumps(Cost(seconds, processor - used, own + workers * child)))
+    print(json.dumps([time.perf_counter() - start, _processor_seconds() - used]))
 
 
-def _usage() -> tuple[float, int, int]:
-    """Processor seconds of this process and its ended children, and the peak of it and of one."""
-    own, children = (
-        resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
-    )
-    seconds = own.ru_utime + own.ru_stime + children.ru_utime + children.ru_stime
-    return seconds, own.ru_maxrss * 1024, children.ru_maxrss * 1024
+def _processor_seconds() -> float:
+    """Of this process and its ended children."""
+    usages = map(resource.getrusage, (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+    return sum(usage.ru_utime + usage.ru_stime for usage in usages)
 
 
 def cost_of(what: str, source: Path, out: Path, number: int) -> Cost:
     """One side in a process of its own."""
     out.unlink(missing_ok=True)
     part = [sys.executable, __file__, "--part", what, str(source), str(out), str(number)]
-    done = subprocess.run(part, check=True, capture_output=True, text=True)
-    return Cost(*json.loads(done.stdout.splitlines()[-1]))
+    peaks: dict[int, int] = {}
+    with psutil.Popen(part, stdout=subprocess.PIPE, text=True) as process:
+        while process.poll() is None:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                for member in (process, *process.children()):
+                    peaks[member.pid] = max(peaks.get(member.pid, 0), _peak_bytes(member.pid))
+            time.sleep(LOOK_SECONDS)
+        printed = process.stdout.read()
+    assert process.returncode == 0
+    return Cost(*json.loads(printed.splitlines()[-1]), sum(peaks.values()))
+
+
+def _peak_bytes(pid: int) -> int:
+    """The most that a process had resident; 0 if it is gone."""
+    try:
+        status = Path(f"/proc/{pid}/status").read_text()
+    except OSError:
+        return 0
+    found = re.search(r"VmHWM:\s+(\d+) kB", status)
+    return int(found[1]) * 1024 if found else 0
 
 
 def compare(source: Path, out: Path, peer: str, jobs: int, repeats: int) -> dict[str, float]:

@@ -58,24 +58,31 @@ class CsvFile:
         """As spreadsheets write where the comma is taken."""
         return self.separator == ";"
 
-    def chunks(self) -> Iterator[tuple[bytes, int]]:
-        """Whole rows, some megabytes at a time, and the line of the first."""
-        line, start, size = self.line, self.start, CHUNK_BYTES
+    def chunks(self, most: int | None = None) -> Iterator[tuple[int, bytes]]:
+        """Whole rows, ``most`` bytes at a time or some more, and where in the file they begin."""
+        most = most or CHUNK_BYTES
+        start, size = self.start, most
         with self.path.open("rb", buffering=0) as file:
             while data := self._read_lines(file, start, size):
                 end = len(data)
                 # within quotes, or after one that stands for itself, unless the file ends there
-                if data.count(b'"') % 2 and len(data) >= size:
+                if b'"' in data and data.count(b'"') % 2 and len(data) >= size:
                     end = _rows_end(data, self.separator)
                 if not end and size > MAX_ROW_BYTES:
-                    raise _malformed(self.path, line, "it does not end, or a quote does not close")
+                    what = "it does not end, or a quote does not close"
+                    raise _malformed(self.path, self._line_at(start), what)
                 if not end:
                     size *= 2
                     continue
-                size = CHUNK_BYTES
-                yield data[:end], line
-                line += data.count(b"\n", 0, end)
+                size = most
+                yield start, data[:end] if end < len(data) else data
                 start += end
+
+    def _line_at(self, start: int) -> int:
+        """The line that begins at a byte; all before it is read, for the sake of a complaint."""
+        with self.path.open("rb") as file:
+            left = iter(lambda: file.read(min(CHUNK_BYTES, start - file.tell())), b"")
+            return 1 + sum(data.count(b"\n") for data in left)
 
     def _read_lines(self, file: FileIO, start: int, size: int) -> bytes:
         """Whole lines from ``start`` on, of about ``size`` bytes."""
@@ -88,65 +95,77 @@ class CsvFile:
         return os.pread(file.fileno(), after - start, start)
 
     def parse(
-        self, chunk: bytes, line: int, types: Mapping[str, type[pl.DataType]]
-    ) -> pl.DataFrame:
-        """The rows of a chunk, with ``LINE``; blank lines are left out and empty cells null.
+        self, start: int, chunk: bytes, types: Mapping[str, type[pl.DataType]]
+    ) -> tuple[pl.DataFrame, int]:
+        """The rows of a chunk and its lines; blank lines are left out and empty cells null.
 
-        Raises BundleError (``table-row-ragged``, and those of ``read_csv_rows``), and PolarsError
-        where a cell is not of its column's type.
+        ``LINE`` counts from the chunk's first, 0. Raises BundleError (``table-row-ragged``, and
+        those of ``read_csv_rows``), and PolarsError where a cell is not of its column's type.
         """
         if not chunk.strip(b"\r\n"):
-            return pl.DataFrame(schema={**types, LINE: pl.Int64})
+            return pl.DataFrame(schema={**types, LINE: pl.Int64}), chunk.count(b"\n")
         try:
             frame = pl.read_csv(
                 chunk,
                 has_header=False,
                 schema=dict(types),
                 separator=self.separator,
-                null_values=[""],
+                null_values=[""] if b'"' in chunk else None,  # unquoted, they are null anyway
                 decimal_comma=self.decimal_comma,
             )
         except pl.exceptions.PolarsError:
-            self._require_even(chunk, line)
+            self._require_even(start, chunk)
             raise
-        last = frame[self.header[-1]]
+        gaps = frame[self.header[-1]].null_count()
         # the fast reader fills short lines up without a word
-        if last.null_count() and not self._is_even(chunk, len(frame)):
-            self._require_even(chunk, line)
+        if gaps and not self._is_even(chunk, len(frame)):
+            self._require_even(start, chunk)
         # a quoted line break shifts the lines, until the next chunk
-        frame = frame.with_columns(pl.int_range(line, line + len(frame)).alias(LINE))
-        if last.null_count():
+        frame = frame.with_columns(pl.int_range(len(frame)).alias(LINE))
+        lines = chunk.count(b"\n") if gaps or b'"' in chunk else len(frame)
+        if gaps:
             frame = frame.filter(~pl.all_horizontal(pl.col(self.header).is_null()))
-        return frame
+        return frame, lines
 
-    def parse_text(self, chunk: bytes, line: int) -> pl.DataFrame:
+    def parse_text(self, start: int, chunk: bytes) -> tuple[pl.DataFrame, int]:
         """The same as text, also where quotes stand as the fast reader does not have them.
 
         Raises BundleError (``table-row-ragged``, and those of ``read_csv_rows``).
         """
         types = dict.fromkeys(self.header, pl.String)
         try:
-            return self.parse(chunk, line, types)
+            return self.parse(start, chunk, types)
         except pl.exceptions.PolarsError:
-            rows = _parse_rows(io.BytesIO(chunk), self.path, self.separator, line)
+            rows = self._parse_rows(start, chunk)
             cells = [(*(cell or None for cell in row), at) for at, row in rows]
-            return pl.DataFrame(cells, {**types, LINE: pl.Int64}, orient="row")
+            frame = pl.DataFrame(cells, {**types, LINE: pl.Int64}, orient="row")
+            return frame, chunk.count(b"\n")
 
     def _is_even(self, chunk: bytes, rows: int) -> bool:
         """Whether there are as many separators as cells ask for; unknown where quotes hide some."""
         separators = chunk.count(self.separator.encode())
         return b'"' not in chunk and separators == rows * (len(self.header) - 1)
 
-    def _require_even(self, chunk: bytes, line: int) -> None:
-        for at, cells in _parse_rows(io.BytesIO(chunk), self.path, self.separator, line):
+    def _require_even(self, start: int, chunk: bytes) -> None:
+        for at, cells in self._parse_rows(start, chunk):
             if len(cells) != len(self.header):
                 raise BundleError(
                     "table-row-ragged",
                     f"The line has {len(cells)} cells; the header has {len(self.header)}.",
                     hint="Quote cells that hold the separator.",
                     file=self.path.name,
-                    line=at,
+                    line=self._line_at(start) + at,
                 )
+
+    def _parse_rows(self, start: int, chunk: bytes) -> Iterator[tuple[int, list[str]]]:
+        """Each row with its line, that of the chunk's first being 0."""
+        first = 2  # for any but the first of a file
+        try:
+            for at, cells in _parse_rows(io.BytesIO(chunk), self.path, self.separator, first):
+                yield at - first, cells
+        except BundleError as error:
+            error.line = self._line_at(start) + (error.line or first) - first
+            raise
 
 
 def open_csv(path: Path) -> CsvFile:

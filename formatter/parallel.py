@@ -61,6 +61,32 @@ def map_in_order(
             yield from asked.popleft().answer()
 
 
+def threads_in_order(act: Callable[[T], R], items: Iterable[T]) -> Generator[R]:
+    """``act`` of every item, in order, by a thread a core, in which it is to leave Python.
+
+    An AutoDLError that ``items`` raises is raised here after the results of those before it.
+    """
+    workers = os.cpu_count() or 1
+    source, end = iter(items), object()
+    failure: AutoDLError | None = None
+    with ThreadPoolExecutor(workers) as pool:
+        coming: deque[Future[R]] = deque()
+        while True:
+            item: Any = end
+            try:
+                item = next(source, end)
+            except AutoDLError as error:
+                failure = error
+            if item is not end:
+                coming.append(pool.submit(act, item))
+            while len(coming) > (workers if item is not end else 0):
+                yield coming.popleft().result()
+            if failure is not None:
+                raise failure
+            if item is end:
+                return
+
+
 def ahead(items: Iterable[T]) -> Generator[T]:
     """The same items, the next one being made by a thread while the consumer works."""
     iterator = iter(items)

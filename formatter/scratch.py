@@ -41,24 +41,40 @@ class RowFile:
         They are dealt out to stretches of the order asked for, each small enough for memory: so
         the file is read from start to end, whatever the order.
         """
+        self._file.flush()
+        if (rows[1:] > rows[:-1]).all():
+            yield from self._pick(rows)
+            return
         stretch = max(BLOCK_ROWS, STRETCH_BYTES // (4 * self._columns))
         places = np.full(self._count, -1, np.int32)
         places[rows] = np.arange(len(rows), dtype=np.int32)
         filled = np.arange(0, len(rows), stretch, dtype=np.int64)
-        self._file.flush()
-        room = np.empty((2, min(stretch, max(BLOCK_ROWS, len(rows))), self._columns), np.float32)
+        room = np.empty((min(len(rows), stretch), self._columns), np.float32)
         with tempfile.TemporaryFile(dir=self._folder) as dealt:
-            for start in range(0, self._count, BLOCK_ROWS):
-                place = places[start : start + BLOCK_ROWS]
-                block = self._pread(self._file.fileno(), start, room[0, : len(place)])
-                kept = place >= 0
-                self._deal(dealt.fileno(), block[kept], place[kept] // stretch, filled)
+            for start, block in self._blocks():
+                place = places[start : start + len(block)]
+                kept = np.flatnonzero(place >= 0)
+                self._deal(dealt.fileno(), block, kept, place[kept] // stretch, filled)
             for start in range(0, len(rows), stretch):
                 part = rows[start : start + stretch]
-                as_dealt, ordered = room[:, : len(part)]
-                ordered[np.argsort(part)] = self._pread(dealt.fileno(), start, as_dealt)
+                as_dealt = self._pread(dealt.fileno(), start, room[: len(part)])
+                rank = np.empty(len(part), np.int32)
+                rank[np.argsort(part)] = np.arange(len(part), dtype=np.int32)
                 for first in range(0, len(part), BLOCK_ROWS):
-                    yield ordered[first : first + BLOCK_ROWS].copy()
+                    yield as_dealt[rank[first : first + BLOCK_ROWS]]
+
+    def _pick(self, rows: NDArray[np.int32]) -> Iterator[Floats]:
+        """Rows that are in the order of the file."""
+        for start, block in self._blocks():
+            first, end = np.searchsorted(rows, [start, start + len(block)])
+            if first < end:
+                yield block[rows[first:end] - start]
+
+    def _blocks(self) -> Iterator[tuple[int, Floats]]:
+        """The whole file in blocks, each there until the next; the first row's number with each."""
+        room = np.empty((min(BLOCK_ROWS, self._count), self._columns), np.float32)
+        for start in range(0, self._count, BLOCK_ROWS):
+            yield start, self._pread(self._file.fileno(), start, room[: self._count - start])
 
     def in_groups(
         self, group_of: Callable[[Floats], NDArray[np.int32]], sizes: NDArray[np.int64]
@@ -76,20 +92,25 @@ class RowFile:
         filled = starts.copy()
         self._file.flush()
         with tempfile.TemporaryFile(dir=self._folder) as dealt:
-            for start in range(0, self._count, BLOCK_ROWS):
-                room = np.empty((min(BLOCK_ROWS, self._count - start), self._columns), np.float32)
-                block = self._pread(self._file.fileno(), start, room)
-                self._deal(dealt.fileno(), block, stretch_of[group_of(block)], filled)
+            for _, block in self._blocks():
+                every = np.arange(len(block))
+                self._deal(dealt.fileno(), block, every, stretch_of[group_of(block)], filled)
             for start, end in zip(starts.tolist(), filled.tolist(), strict=True):
                 room = np.empty((end - start, self._columns), np.float32)
                 yield self._pread(dealt.fileno(), start, room)
 
     def _deal(
-        self, file: int, block: Floats, stretch: NDArray[np.integer], filled: NDArray[np.int64]
+        self,
+        file: int,
+        block: Floats,
+        kept: NDArray[np.intp],
+        stretch: NDArray[np.integer],
+        filled: NDArray[np.int64],
     ) -> None:
-        """Append each row to its stretch, of which ``filled`` are the places that are next."""
+        """Append the rows ``kept`` each to its stretch, of which ``filled`` are the next places."""
         few = len(filled) <= np.iinfo(np.int16).max  # which are sorted faster
-        block = block[np.argsort(stretch.astype(np.int16) if few else stretch, kind="stable")]
+        order = np.argsort(stretch.astype(np.int16) if few else stretch, kind="stable")
+        block = block[kept[order]]
         at = 0
         for number, count in enumerate(np.bincount(stretch).tolist()):
             if count:

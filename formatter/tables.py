@@ -7,6 +7,7 @@ import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import polars as pl
@@ -15,6 +16,7 @@ from autodl.errors import BundleError
 from formatter.arff import read_arff
 from formatter.arrow import read_batches, read_schema
 from formatter.csvs import LINE, CsvFile, line_chunks, open_csv
+from formatter.parallel import threads_in_order
 from formatter.parts import find_parts
 from formatter.source import Options, Subset
 
@@ -23,8 +25,10 @@ LABEL_NAMES = ("label", "labels", "class", "target")  # taken where no column is
 MISSING = ["", "NA", "N/A", "NaN", "nan", "null", "NULL", "?"]  # in a feature, not in a label
 SUBSET = "subset of the row"  # a column of our own, under a name no file has
 SAMPLE_ROWS = 1000  # that say which columns of a text file hold numbers, until one does not
+SAMPLE_BYTES = 1 << 20
 HEAD_ROWS = 10_000
-Types = Mapping[str, type[pl.DataType]]  #: String, Float64, or Binary for media
+NUMBER = pl.Float32  # as it is written
+Types = Mapping[str, type[pl.DataType]]  #: String, NUMBER or wider, or Binary for media
 
 
 @dataclass(frozen=True)
@@ -91,7 +95,7 @@ class Table:
         types = dict(self.types)
         for part in self.parts:
             for frame in part.frames(dict.fromkeys(part.types, pl.String)):
-                numbers = [c for c in part.types if types[c] is pl.Float64]
+                numbers = [c for c in part.types if types[c].is_numeric()]
                 words = _numbers_of(frame, numbers, part.decimal_comma)[1]
                 types.update(dict.fromkeys(words, pl.String))
         return replace(self, types=types)
@@ -231,17 +235,21 @@ def _find_bad_json(chunk: bytes, line: int, path: Path) -> BundleError | None:
 
 
 def _csv_part(file: CsvFile, subset: Subset | None) -> Part:
-    def parse(chunk: bytes, line: int, types: Types) -> pl.DataFrame:
+    def parse(piece: tuple[int, bytes], types: Types) -> tuple[pl.DataFrame, int]:
         try:
-            return file.parse(chunk, line, types)
+            return file.parse(*piece, types)
         except pl.exceptions.PolarsError:  # a number or quote is not as the fast reader has it
-            return _numbered(file.parse_text(chunk, line), types, file.decimal_comma)
+            frame, lines = file.parse_text(*piece)
+            return _numbered(frame, types, file.decimal_comma), lines
 
     def frames(types: Types) -> Iterator[pl.DataFrame]:
-        return (parse(chunk, line, types) for chunk, line in file.chunks())
+        line = file.line
+        for frame, lines in threads_in_order(partial(parse, types=types), file.chunks()):
+            yield frame.with_columns(pl.col(LINE) + line)
+            line += lines
 
-    chunk, line = next(file.chunks(), (b"", 1))
-    sample = file.parse_text(chunk, line).head(SAMPLE_ROWS)
+    piece = next(file.chunks(SAMPLE_BYTES), (file.start, b""))
+    sample = file.parse_text(*piece)[0].head(SAMPLE_ROWS)
     return Part(subset, _guess(sample, file.decimal_comma), frames, file.decimal_comma)
 
 
@@ -256,16 +264,16 @@ def _guess(sample: pl.DataFrame, decimal_comma: bool) -> Types:
     """What the columns of text seem to hold."""
     columns = [c for c in sample.columns if c != LINE]
     words = _numbers_of(sample, columns, decimal_comma)[1]
-    return {c: pl.String if c in words else pl.Float64 for c in columns}
+    return {c: pl.String if c in words else NUMBER for c in columns}
 
 
 def _numbered(frame: pl.DataFrame, types: Types, decimal_comma: bool) -> pl.DataFrame:
     """Columns of text as the types that are asked for. Raises NotNumbersError."""
-    wanted = [c for c, kind in types.items() if kind is pl.Float64]
-    numbers, words = _numbers_of(frame, wanted, decimal_comma)
+    wanted = {c: kind for c, kind in types.items() if kind.is_numeric()}
+    numbers, words = _numbers_of(frame, list(wanted), decimal_comma)
     if words:
         raise NotNumbersError(words)
-    return frame.with_columns(numbers)
+    return frame.with_columns(number.cast(wanted[number.name]) for number in numbers)
 
 
 def _numbers_of(
@@ -288,7 +296,7 @@ def _numbers_of(
 def _types_of(schema: Mapping[str, pl.DataType]) -> Types:
     numbers = (pl.Boolean, pl.Null)
     return {
-        name: pl.Float64 if kind.is_numeric() or kind in numbers else pl.String
+        name: NUMBER if kind.is_numeric() or kind in numbers else pl.String
         for name, kind in schema.items()
         if name != LINE
     }

@@ -30,18 +30,20 @@ class Dictionary:
     """Codes of texts, in order of appearance."""
 
     def __init__(self) -> None:
-        self._categories = pl.Categories.random()
-        # polars forgets the texts when no column has them any more
-        self._kept = pl.Series([], dtype=pl.Categorical(self._categories))
+        self._kind = pl.Categorical(pl.Categories.random())
+        self._kept = pl.Series([], dtype=self._kind)  # else polars may forget the texts
+
+    def codes(self, column: str) -> pl.Expr:
+        """Of a column: int32, -1 for null."""
+        return pl.col(column).cast(self._kind).to_physical().cast(pl.Int32).fill_null(-1)
 
     def encode(self, texts: pl.Series) -> Codes:
         """int32 (n,), -1 for null."""
-        codes = texts.cast(pl.Categorical(self._categories)).to_physical()
-        return codes.cast(pl.Int32).fill_null(-1).to_numpy()
+        return texts.to_frame().select(self.codes(texts.name)).to_series().to_numpy()
 
     def texts(self) -> pl.Series:
         """Of every code."""
-        return self._categories.to_series()
+        return self._kind.categories.to_series()
 
     def decode(self, codes: Codes) -> pl.Series:
         """The texts of codes, null for -1."""

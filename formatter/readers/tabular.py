@@ -39,8 +39,10 @@ class TabularSource(RowSource):
 
     def take(self, frame: pl.DataFrame) -> None:
         """See ``RowSource``."""
-        codes = [pl.Series(c, texts.encode(frame[c])) for c, texts in self._texts.items()]
-        features = frame.with_columns(codes).select(pl.col(self.columns).cast(pl.Float32))
+        features = frame.select(
+            self._texts[c].codes(c).cast(pl.Float32) if c in self._texts else pl.col(c)
+            for c in self.columns
+        )
         for block in features.iter_slices(FRAME_ROWS):
             self._rows.append(block.to_numpy(order="c"))
 
