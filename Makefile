@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 BUDGET ?= 60
 export PYTHONUTF8 := 1
 
-.PHONY: help demo serve test lint unit slurm chromium setup setup-dev peers lock messages proto clean
+.PHONY: help demo serve test lint unit slurm chromium setup setup-dev peers lock messages proto clean chaos
 help:  ## list the commands
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 12
 
@@ -22,6 +22,9 @@ lint: $(VENV)/.dev
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
+
+chaos: $(VENV)/.dev  ## 20 minutes of kills and full disks, then an audit; keeps its report
+	$(BIN)/python -m tests.chaos --write
 
 unit: $(VENV)/.dev slurm chromium
 	$(BIN)/pytest
