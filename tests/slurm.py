@@ -39,6 +39,7 @@ JobCompLoc={folder}/completed
 SelectType=select/cons_tres
 SelectTypeParameters=CR_CPU_Memory
 MessageTimeout=2
+SchedulerParameters=batch_sched_delay=0,sched_interval=1
 PreemptType=preempt/partition_prio
 PreemptMode=CANCEL
 GresTypes=gpu

@@ -222,6 +222,8 @@ class SlurmExecutor:
             said = error.stderr or b""  # bytes, whatever was asked for
             raise _explain(f"{command[0]} gave no answer", said.decode()) from error
         except subprocess.CalledProcessError as error:
+            if command[0] == "scancel" and not error.stderr.strip():
+                return ""  # how it says that the job has ended meanwhile
             raise _explain(f"{command[0]} ended with {error.returncode}", error.stderr) from error
         return done.stdout
 

@@ -63,9 +63,8 @@ def world(tmp_path, guests, slurm_cluster):
 
 
 def test_a_run_reports_from_its_job_and_its_results_are_stored(world, tiny_bundle) -> None:
-    submission_id = world.submit(
-        content=zip_folder(tiny_bundle), solution="steady", budget_seconds=3.0
-    )
+    content = zip_folder(tiny_bundle)
+    submission_id = world.submit(content=content, solution="steady", budget_seconds=2.0)
     world.end(submission_id)
     submission = world.see(submission_id)
     assert submission.state is S.SUCCEEDED, submission.error

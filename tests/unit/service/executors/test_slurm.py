@@ -79,6 +79,16 @@ def write_status(executor: SlurmExecutor, phase: Phase, end: End | None = None) 
     path.write_text(status.model_dump_json(), encoding="utf-8")
 
 
+def play(executor: SlurmExecutor, **programs: str) -> None:
+    """Put shell scripts in the place of Slurm's commands."""
+    folder = executor.settings.data / "bin"
+    folder.mkdir(exist_ok=True)
+    for name, script in programs.items():
+        (folder / name).write_text(f"#!/bin/sh\n{script}\n", encoding="utf-8")
+        (folder / name).chmod(0o755)
+    executor._environment["PATH"] = f"{folder}:{os.defpath}"
+
+
 def test_a_job_is_asked_for_as_the_operator_says(settings) -> None:
     executor = Scripted(settings, **FULL, cpus=6, memory_bytes=3 << 30)
     executor.ensure(make_spec())
@@ -304,15 +314,19 @@ def test_without_slurm_it_says_so(settings) -> None:
 def test_why_a_job_is_not_taken_is_said(settings, monkeypatch, script, code, word) -> None:
     monkeypatch.setattr(slurm, "TIMEOUT_SECONDS", 1.0)
     executor = SlurmExecutor(settings, SlurmSettings(api_url="http://api:8000"))
-    for name, text in (("squeue", "exit 0"), ("sbatch", script)):
-        program = settings.data / "bin" / name
-        program.parent.mkdir(exist_ok=True)
-        program.write_text(f"#!/bin/sh\n{text}\n", encoding="utf-8")
-        program.chmod(0o755)
-    executor._environment["PATH"] = f"{settings.data / 'bin'}:{executor._environment['PATH']}"
+    play(executor, squeue="exit 0", sbatch=script)
     with pytest.raises(PlatformError, match=word) as caught:
         executor.ensure(make_spec())
     assert caught.value.code == code
+
+
+def test_canceling_what_has_just_ended_is_success(settings) -> None:
+    executor = SlurmExecutor(settings, SlurmSettings(api_url="http://api:8000"))
+    play(executor, scancel="exit 229")
+    executor.cancel("01")
+    play(executor, scancel="echo 'error: Access/permission denied' >&2; exit 1")
+    with pytest.raises(PlatformError, match="permission denied"):
+        executor.cancel("01")
 
 
 def test_times_are_read_as_utc_and_none_is_none() -> None:
