@@ -70,6 +70,16 @@ def test_light_modules_load_no_learning_framework(module: str) -> None:
     assert done.stdout.split() == []
 
 
+def test_the_service_starts_in_little_memory() -> None:
+    """It computes nothing itself, and NumPy alone is a quarter of what it needs."""
+    code = (
+        "import sys, service.app, service.reconciler, service.notifications.delivery\n"
+        "print(*sorted({'numpy', 'polars', 'PIL', 'matplotlib'} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == []
+
+
 def test_http_statuses_exist_only_in_service_errors() -> None:
     raised = [
         str(p.relative_to(ROOT))
