@@ -94,13 +94,18 @@ def test_a_run_is_one_job_that_holds_no_secret(start, slurm_cluster) -> None:
 
 def test_asking_again_begins_nothing_new(start, monkeypatch) -> None:
     spec = make_spec()
-    executor = start(spec, stage="echo x >> starts; sleep 1")
+    executor = start(
+        spec, stage="touch started; echo x >> starts; while ! test -e go; do sleep 0.1; done"
+    )
     executor.ensure(spec)
     with monkeypatch.context() as patch:  # two at once would both find none
         patch.setattr(executor, "_list_jobs", lambda name="": [])
         patch.setattr(slurm, "read_status", lambda folder: None)
         executor.ensure(spec)
-    assert len(executor._list_jobs(spec.name)) == 2
+    wait(executor, spec, has_started(executor, spec))
+    states = sorted(job.state for job in executor._list_jobs(spec.name))
+    assert states == ["PENDING", "RUNNING"]
+    (executor.root / spec.run_id / "go").touch()
     wait(executor, spec, is_ended)
     executor.ensure(spec)
     while not all(job.is_over for job in executor._list_jobs(spec.name)):
