@@ -12,7 +12,7 @@ submission that never began to learn.
 from __future__ import annotations
 
 import math
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from typing import TYPE_CHECKING
@@ -229,6 +229,12 @@ def find_settlement(session: Session, submission_id: str) -> LedgerEntry | None:
         LedgerEntry.submission_id == submission_id, LedgerEntry.kind == EntryKind.SETTLE
     )
     return session.scalar(query)
+
+
+def list_entries(session: Session, account_id: str, limit: int) -> Sequence[LedgerEntry]:
+    """What was used and given back, the latest first."""
+    query = select(LedgerEntry).where(LedgerEntry.account_id == account_id)
+    return session.scalars(query.order_by(LedgerEntry.id.desc()).limit(limit)).all()
 
 
 def find_used_seconds(session: Session, submission: Submission) -> float:

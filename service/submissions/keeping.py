@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
-from sqlalchemy import delete
+from sqlalchemy import delete, select, update
 
 from autodl.errors import UsageError
 from service import idempotency
@@ -54,6 +54,17 @@ def delete_submission(session: Session, submission: Submission) -> None:
     submission.deleted_at = utc_now()
     if submission.ended_at is None:
         submission.cancel_wanted = True
+
+
+def delete_everything(session: Session, account_id: str) -> None:
+    """All submissions of an account, with what hangs on them, and all its uploads."""
+    query = select(Submission).where(
+        Submission.account_id == account_id, Submission.deleted_at.is_(None)
+    )
+    for submission in session.scalars(query).all():
+        delete_submission(session, submission)
+    expired = update(Upload).where(Upload.account_id == account_id).values(expires_at=utc_now())
+    session.execute(expired)  # the collector removes those that no submission uses
 
 
 def purge_rows(session: Session, submission: Submission) -> tuple[Upload | None, list[str]]:

@@ -20,12 +20,22 @@ from service.errors import describe
 from service.models import Token
 from service.notifications import outbox
 from service.notifications import service as notifications
+from service.submissions import keeping
 from service.submissions.form import read_parts
 from service.web.explanations import put_in_words
 from service.web.language import N_, gettext
 from service.web.rendering import keep_local, render, render_login
 
 OIDC_COOKIE = "autodl_oidc"
+LISTED = 30
+#: why the ledger has an entry; others are states
+CAUSES = {
+    "accepted": N_("accepted: the most that it can cost"),
+    "the data were rejected": N_("the data were rejected"),
+    "it expired before it began": N_("it expired before it began"),
+    "the platform failed": N_("the platform failed"),
+    "canceled before it began": N_("canceled before it began"),
+}
 #: what a token may do
 SCOPES = {"read": N_("read"), "submit": N_("submit"), "admin": N_("manage the account")}
 
@@ -273,6 +283,7 @@ def render_account(
         limits = quotas.get_limits(session, account.id, Limits.of(context.settings))
         used = quotas.read_usage(session, account.id)
         own_tokens = tokens.list_tokens(session, account.id)
+        entries = quotas.list_entries(session, account.id, LISTED)
         webhooks = outbox.list_webhooks(session, account.id)
         deliveries = {w.id: notifications.list_deliveries(session, w)[:5] for w in webhooks}
     return render(
@@ -281,6 +292,9 @@ def render_account(
         describe(error).status if error else 200,
         account=account,
         quota=describe_quota(limits, used),
+        entries=entries,
+        causes=CAUSES,
+        retention_seconds=context.settings.retention_seconds,
         tokens=[describe_token(token) for token in own_tokens],
         scope_words=SCOPES,
         webhooks=webhooks,
@@ -335,6 +349,8 @@ def _act(
         elif action == "change-mail":
             account = repository.get_account(session, account_id)
             account.wants_mail = form.get("wants_mail") == "on"
+        elif action == "delete-everything" and form.get("sure") == "on":
+            keeping.delete_everything(session, account_id)
         else:
             raise UsageError("field-invalid", "The form does not say what it is for.")
     return None
