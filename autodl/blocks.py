@@ -128,7 +128,8 @@ def _encode_run(
     which = np.searchsorted(used, labels)
     low, high = (1 << 7 * (digits - 1) if digits > 1 else 0), (1 << 7 * digits) - 1
     size = values[0].nbytes
-    heads = [_head(size, tuple(label_sets[code].tolist()), high) for code in used]
+    indices = [tuple(label_sets[code].tolist()) for code in used.tolist()]
+    heads = [_head(size, index, high) for index in indices]
     lengths = np.array([len(head) for head in heads])
     ids = np.arange(first_id, first_id + len(values), dtype=np.int64)
     numbers = (ids[:, None] >> 7 * np.arange(digits) & 0x7F).astype(np.uint8)
@@ -143,7 +144,7 @@ def _encode_run(
         table[alike] = [heads[at] for at in alike]
         payloads[:, :length] = table[which[rows]]
         # the number lies where another number makes a difference
-        other = _head(size, tuple(label_sets[used[alike[0]]].tolist()), low)
+        other = _head(size, indices[alike[0]], low)
         (place,) = np.nonzero(heads[alike[0]] != other)
         payloads[:, place[0] : place[-1] + 1] = numbers[rows]
         payloads[:, length:] = values[rows].view(np.uint8)

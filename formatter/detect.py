@@ -63,7 +63,8 @@ def open_source(source: Path, options: Options) -> Source:
         raise UsageError(
             "group-unsupported",
             f"A source of kind {opened.kind} has no column of groups.",
-            hint="Split it yourself: a given split is kept.",
+            hint="Groups are columns of a table or of labels.csv. Or split it yourself: a given"
+            " split is kept.",
         )
     return opened
 
@@ -116,7 +117,7 @@ def _open_folder(source: Path, options: Options) -> Source | None:
         column, kind = media
         readers = {files.kind: files for files in FILES}
         return readers[kind](index_cells(table, column, options), options)
-    suffix = first_suffix(source)
+    suffix = first_suffix(source, options)
     for files in FILES:
         if files.kind == options.kind or (options.kind is None and suffix in files.suffixes):
             return files(index_folder(source, options, files.suffixes), options)

@@ -78,19 +78,35 @@ class IndexBuilder:
     def __init__(self) -> None:
         self._names: list[str] = []  # empty if the examples have none
         self._sets: dict[tuple[str, ...], int] = {}
-        self._labels, self._subsets = array("i"), array("b")
+        self._units: dict[str, int] = {}
+        self._labels, self._subsets, self._groups = array("i"), array("b"), array("i")
 
-    def add(self, name: str | None, labels: tuple[str, ...], subset: Subset | None) -> None:
-        """Append an example; either all have a name or none."""
+    def add(
+        self,
+        name: str | None,
+        labels: tuple[str, ...],
+        subset: Subset | None,
+        group: str | None = None,
+    ) -> None:
+        """Append an example; either all have a name or none. Without a group it is one itself."""
         if name is not None:
             self._names.append(name)
         self._labels.append(self._sets.setdefault(labels, len(self._sets)))
         self._subsets.append(subset_code(subset))
+        self._groups.append(self._units.setdefault(group, len(self._units)) if group else -1)
 
     def build(self) -> Index:
         """All that were added."""
         labels, subsets = np.array(self._labels, np.int32), np.array(self._subsets, np.int8)
-        return Index(list(self._sets), labels, subsets, self._names or None)
+        groups = tell_apart(np.array(self._groups, np.int32)) if self._units else None
+        return Index(list(self._sets), labels, subsets, self._names or None, groups)
+
+
+def tell_apart(groups: NDArray[np.int32]) -> NDArray[np.int32]:
+    """The same, where rows of no group, -1, are one each."""
+    alone = groups < 0
+    groups[alone] = groups.max(initial=0) + 1 + np.arange(np.count_nonzero(alone))
+    return groups
 
 
 def subset_code(subset: Subset | None) -> int:

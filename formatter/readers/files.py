@@ -57,11 +57,16 @@ class FileIndex(IndexBuilder):
         self.kept = kept  #: what must live as long as the places
 
     def add_file(
-        self, place: Place, name: str, labels: tuple[str, ...], subset: Subset | None
+        self,
+        place: Place,
+        name: str,
+        labels: tuple[str, ...],
+        subset: Subset | None,
+        group: str | None = None,
     ) -> None:
         """Append an example."""
         self.places.append(place)
-        self.add(name, labels, subset)
+        self.add(name, labels, subset, group)
 
 
 @dataclass(frozen=True)

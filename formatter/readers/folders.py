@@ -13,7 +13,7 @@ import stat
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 
-from autodl.errors import BundleError, UsageError
+from autodl.errors import BundleError
 from formatter.csvs import find_column, read_csv_rows
 from formatter.readers.files import FileIndex, Place, natural_key, relative_name
 from formatter.readers.listings import find_listing, read_listing
@@ -28,19 +28,13 @@ def index_folder(source: Path, options: Options, suffixes: frozenset[str]) -> Fi
     """Every example of the folder, with its labels.
 
     Raises BundleError: ``source-file-missing``, ``source-path-unsafe``, ``labels-file-twice``, and
-    those of ``read_listing``; UsageError (``group-unsupported``).
+    those of ``read_listing``; UsageError: ``group-column-unknown``, ``label-column-unknown``.
     """
-    if options.group is not None:
-        raise UsageError(
-            "group-unsupported",
-            "Files have no columns, so --group cannot be used with them.",
-            hint="Split the files into train/ and test/ yourself: a given split is kept.",
-        )
     files = FileIndex()
     for subset, folder in _parts(source, options.test_part):
         listing = find_listing(folder)
         if listing is not None:
-            _add_listed(files, folder, listing, subset, options.separator)
+            _add_listed(files, folder, listing, subset, options)
         else:
             _add_classes(files, folder, suffixes, subset)
     unlabelled = options.unlabelled or source / "unlabelled"
@@ -49,13 +43,13 @@ def index_folder(source: Path, options: Options, suffixes: frozenset[str]) -> Fi
     return files
 
 
-def first_suffix(source: Path) -> str | None:
+def first_suffix(source: Path, options: Options) -> str | None:
     """Of the first file that a list names, or that lies in a class's folder."""
     folder = source if find_listing(source) else source / "train"
     folder = folder if folder.is_dir() else source
     listing = find_listing(folder)
     if listing is not None:
-        first = next(read_listing(listing), None)
+        first = next(read_listing(listing, options), None)
         if first is None:
             raise BundleError(
                 "source-empty", "The list names no file.", file=relative_name(listing), line=1
@@ -69,12 +63,12 @@ def first_suffix(source: Path) -> str | None:
 
 
 def _add_listed(
-    files: FileIndex, folder: Path, listing: Path, subset: Subset | None, separator: str | None
+    files: FileIndex, folder: Path, listing: Path, subset: Subset | None, options: Options
 ) -> None:
     seen: set[str] = set()
-    for listed in read_listing(listing, separator):
+    for listed in read_listing(listing, options):
         place = _locate(folder, listed.name, listing, listed.line, seen)
-        files.add_file(place, listed.name, listed.labels, subset or listed.subset)
+        files.add_file(place, listed.name, listed.labels, subset or listed.subset, listed.group)
 
 
 def _add_classes(

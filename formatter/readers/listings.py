@@ -16,9 +16,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from autodl.errors import BundleError
+from autodl.errors import BundleError, UsageError
 from formatter.csvs import find_column, read_csv_rows
-from formatter.source import Subset
+from formatter.source import Options, Subset
 
 CLASSES_NAME = "_classes.csv"
 FILE_COLUMNS = ("filename", "file_name", "file", "path", "image", "audio", "video")
@@ -34,6 +34,7 @@ class Listed(NamedTuple):
     labels: tuple[str, ...]
     subset: Subset | None
     line: int | None
+    group: str | None = None
 
 
 def find_listing(folder: Path) -> Path | None:
@@ -48,31 +49,37 @@ def find_listing(folder: Path) -> Path | None:
     return next((p for p in sorted(folder.glob("*.json")) if _is_coco(p)), None)
 
 
-def read_listing(path: Path, separator: str | None = None) -> Iterator[Listed]:
-    """Every file listed there; ``separator`` is what stands between its labels.
+def read_listing(path: Path, options: Options) -> Iterator[Listed]:
+    """Every file listed there; the options may name the columns of labels and of the group, and
+    what stands between several labels.
 
     Without it, blanks do in a column of ``Labels``, and a column of one ``label`` is not split.
 
-    Raises BundleError: ``labels-columns-missing``, ``labels-row-short``,
-    ``coco-malformed``, and those of ``read_csv_rows``.
+    Raises BundleError: ``labels-columns-missing``, ``labels-row-short``, ``coco-malformed``, and
+    those of ``read_csv_rows``; UsageError: ``group-column-unknown``, ``label-column-unknown``.
     """
     if path.suffix == ".json":
         return _read_coco(path, None)
     if path.name == ANNOTATIONS:
         parts = _split_coco([p for p in sorted(path.glob("*.json")) if _is_coco(p)])
         return itertools.chain.from_iterable(_read_coco(p, subset) for p, subset in parts)
-    return _read_classes(path) if path.name == CLASSES_NAME else _read_labels(path, separator)
+    return _read_classes(path) if path.name == CLASSES_NAME else _read_labels(path, options)
 
 
-def _read_labels(path: Path, separator: str | None) -> Iterator[Listed]:
+def _read_labels(path: Path, options: Options) -> Iterator[Listed]:
     lines = read_csv_rows(path)
     _, header = next(lines)
     names = find_column(header, FILE_COLUMNS)
+    columns = [_named(header, name, "label-column-unknown", path) for name in options.label]
     several = find_column(header, (SEVERAL,))
     one = find_column(header, LABEL_COLUMNS) if several is None else None
     pairs = find_column(header, ("labelconfidencepairs",))
+    if columns:
+        one, several, pairs = columns[0], None, None
     column = next((found for found in (several, one, pairs) if found is not None), None)
     subsets = find_column(header, ("subset",))
+    wanted = [options.group] if options.group else []
+    groups = [_named(header, name, "group-column-unknown", path) for name in wanted]
     if names is None or column is None:
         raise BundleError(
             "labels-columns-missing",
@@ -85,16 +92,32 @@ def _read_labels(path: Path, separator: str | None) -> Iterator[Listed]:
     for line, cells in lines:
         if len(cells) < len(header):
             raise _short(path, line, cells, header)
-        if column == pairs:
+        if len(columns) > 1:
+            words = [header[c].strip() for c in columns if cells[c].strip() in ("1", "1.0")]
+        elif column == pairs:
             words = cells[column].split()[::2]  # label numbers and confidences in turn
-        elif column == one and separator is None:
+        elif column == one and options.separator is None:
             words = [word for word in (cells[column].strip(),) if word]
         else:
-            words = split_labels(cells[column], separator)
+            words = split_labels(cells[column], options.separator)
         given = tuple(known.get(word, word) for word in words)
         subset = cells[subsets].strip().lower() if subsets is not None else ""
         kept: Subset | None = "train" if subset == "train" else "test" if subset == "test" else None
-        yield Listed(cells[names], given, kept, line)
+        group = cells[groups[0]].strip() if groups else None
+        yield Listed(cells[names], given, kept, line, group)
+
+
+def _named(header: list[str], name: str, code: str, path: Path) -> int:
+    """The column that an option names."""
+    column = find_column(header, (name.casefold(),))
+    if column is None:
+        raise UsageError(
+            code,
+            f"There is no column {name!r}.",
+            hint=f"The columns are: {', '.join(header[:50])}.",
+            file=_name(path),
+        )
+    return column
 
 
 def split_labels(cell: str, separator: str | None) -> list[str]:

@@ -19,7 +19,7 @@ from formatter.csvs import LINE
 from formatter.parallel import ahead
 from formatter.readers.files import sort_labels
 from formatter.readers.listings import SEVERAL, split_labels
-from formatter.source import Index, Options, Shape, subset_code
+from formatter.source import Index, Options, Shape, subset_code, tell_apart
 from formatter.tables import LABEL_NAMES, SUBSET, Table
 
 UNLABELLED = subset_code("unlabelled")
@@ -97,7 +97,7 @@ class RowSource(ABC):
             [(), *sets],
             known,
             np.concatenate(subsets),
-            groups=_tell_apart(np.concatenate(groups)) if group is not None else None,
+            groups=tell_apart(np.concatenate(groups)) if group is not None else None,
         )
         names = {name for row in sets for name in row}
         self.label_names: Sequence[str] = self._labels if self._many else sort_labels(names)
@@ -191,10 +191,3 @@ def _find_group(header: list[str], group: str | None) -> str | None:
             hint=f"The columns are: {', '.join(header[:50])}.",
         )
     return group
-
-
-def _tell_apart(groups: Codes) -> Codes:
-    """A row without a group is one of its own."""
-    alone = groups < 0
-    groups[alone] = groups.max(initial=0) + 1 + np.arange(np.count_nonzero(alone))
-    return groups

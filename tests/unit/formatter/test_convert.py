@@ -12,6 +12,7 @@ from autodl.check import check
 from autodl.dataset import Dataset, open_subset
 from autodl.errors import BundleError, UsageError
 from autodl.predictions import read_labels
+from formatter import csvs, parallel, scratch
 from formatter.convert import convert
 from formatter.source import Options
 
@@ -47,6 +48,21 @@ def test_the_same_source_gives_the_same_bytes(image_folder: Path, tmp_path: Path
     convert(image_folder, tmp_path / "again/bundle.zip", Options(jobs=4))
     first, second = tmp_path / "bundle.zip", tmp_path / "again/bundle.zip"
     assert first.read_bytes() == second.read_bytes()
+
+
+@pytest.mark.parametrize("source", ["image_folder", "table"])
+def test_more_processes_or_smaller_pieces_change_no_byte(
+    source: str, request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place = request.getfixturevalue(source)
+    convert(place, tmp_path / "1" / "d.zip", Options(jobs=1))
+    monkeypatch.setattr(parallel, "FEW_BYTES", 0)
+    monkeypatch.setattr(csvs, "CHUNK_BYTES", 64)
+    monkeypatch.setattr(scratch, "BLOCK_ROWS", 5)
+    monkeypatch.setattr(scratch, "STRETCH_BYTES", 1)
+    convert(place, tmp_path / "2" / "d.zip", Options(jobs=2))
+    one, two = ((tmp_path / n / "d.zip").read_bytes() for n in "12")
+    assert one == two
 
 
 def test_another_seed_gives_another_split_of_the_same_sizes(

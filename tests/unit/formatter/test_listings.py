@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from autodl.errors import BundleError
+from autodl.bundle import find_bundle, read_items
+from autodl.errors import AutoDLError, BundleError
 from formatter.convert import convert
 from formatter.source import Options
 
@@ -119,3 +120,35 @@ def test_texts_have_several_labels_where_the_column_says_so(
     rows = [f"some words {n},{('World news', 'World sports')[n % 2]}" for n in range(16)]
     (tmp_path / "t.csv").write_text("\n".join([f"text,{column}", *rows]))
     assert len(convert(tmp_path / "t.csv", None).labels) == labels
+
+
+def test_a_list_may_have_groups_and_a_column_for_each_label(
+    image_folder: Path, tmp_path: Path
+) -> None:
+    lines = [f"p{n}.png,{n % 2},{int(n % 3 == 0)},patient{n // 4}" for n in range(20)]
+    (image_folder / "labels.csv").write_text("\n".join(["image,old,ill,patient", *lines]) + "\n")
+    options = Options(label=("old", "ill"), group="patient", test=0.4)
+    summary = convert(image_folder, tmp_path / "out", options)
+    assert (summary.labels, summary.multi_label) == ({"ill": 7, "old": 10}, True)
+    bundle = find_bundle(tmp_path / "out")
+    patients = []
+    for part in (bundle.train, bundle.test):
+        names = read_items(part) or []
+        patients.append({int(name.removeprefix("p").removesuffix(".png")) // 4 for name in names})
+    assert len(patients[1]) == 2
+    assert not patients[0] & patients[1]
+
+
+@pytest.mark.parametrize(
+    ("options", "code"),
+    [
+        (Options(group="nobody"), "group-column-unknown"),
+        (Options(label=("nothing",)), "label-column-unknown"),
+    ],
+)
+def test_a_column_that_a_list_does_not_have_is_refused(
+    image_folder: Path, options: Options, code: str
+) -> None:
+    with pytest.raises(AutoDLError) as caught:
+        convert(image_folder, None, options)
+    assert caught.value.code == code

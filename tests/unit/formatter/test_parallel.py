@@ -9,7 +9,7 @@ import pytest
 
 from autodl.errors import BundleError, PlatformError
 from formatter import parallel
-from formatter.parallel import ahead, map_in_order
+from formatter.parallel import ahead, map_in_order, threads_in_order
 from formatter.readers.files import Loader, Place
 from formatter.readers.text import TextFileSource
 from formatter.source import Options
@@ -79,3 +79,16 @@ def test_what_is_made_ahead_is_the_same_and_raises_the_same() -> None:
     with pytest.raises(BundleError, match="No more"):
         read.extend(ahead(numbers()))
     assert read == list(range(10))
+
+
+def test_threads_give_results_in_order_and_a_late_complaint_last() -> None:
+    def items() -> Iterator[int]:
+        yield from range(40)
+        raise BundleError("x", "The source ends badly.")
+
+    results = threads_in_order(lambda n: n * n, items())
+    assert [next(results) for _ in range(40)] == [n * n for n in range(40)]
+    with pytest.raises(BundleError, match="badly"):
+        next(results)
+    with pytest.raises(ZeroDivisionError):
+        list(threads_in_order(lambda n: 1 // (n - 3), iter(range(9))))
