@@ -16,7 +16,8 @@ from service.executors.base import End, Observation, Phase
 from service.worker.supervisor import Status
 
 # The same fields in both: number, name, state, why, submitted, started, nodes, working folder.
-SQUEUE_FORMAT = "%i|%j|%T|%r|%V|%S|%N|%Z"
+SEPARATOR = "\x1f"  # which no sane name has in it
+SQUEUE_FORMAT = SEPARATOR.join(("%i", "%j", "%T", "%r", "%V", "%S", "%N", "%Z"))
 SACCT_FORMAT = "JobIDRaw,JobName,State,Reason,Submit,Start,NodeList,WorkDir"
 FIELDS = 8
 
@@ -83,9 +84,14 @@ class Job:
 
 
 def read_jobs(text: str) -> Iterator[Job]:
-    """Parse lines of ``SQUEUE_FORMAT`` or ``SACCT_FORMAT``, whose times are UTC."""
+    """Parse lines of ``SQUEUE_FORMAT`` or ``SACCT_FORMAT``, whose times are UTC.
+
+    Jobs of others may be called anything; what cannot be read is none of ours.
+    """
     for line in text.splitlines():
-        fields = line.split("|", FIELDS - 1)
+        fields = line.split(SEPARATOR)
+        if len(fields) != FIELDS:
+            continue
         number, name, state, reason, submitted, started, nodes, folder = fields
         yield Job(
             number=number,

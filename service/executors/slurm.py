@@ -21,6 +21,7 @@ from service.executors.base import Capabilities, Observation, Phase, RunKind, Ru
 from service.executors.folders import list_programs, write_run
 from service.executors.queue import (
     SACCT_FORMAT,
+    SEPARATOR,
     SQUEUE_FORMAT,
     WAITING,
     Job,
@@ -160,8 +161,13 @@ class SlurmExecutor:
         lost job. What accounting calls active and the controller does not know, is not.
         """
         names = ",".join(f"adl-{run_id}" for run_id in run_ids)
-        command = ["sacct", "--noheader", "--parsable2", "--allocations", f"--name={names}"]
-        command += [f"--starttime={REMEMBERED}", f"--format={SACCT_FORMAT}"]
+        command = ["sacct", "--noheader", "--parsable2", f"--delimiter={SEPARATOR}"]
+        command += [
+            "--allocations",
+            f"--name={names}",
+            f"--starttime={REMEMBERED}",
+            f"--format={SACCT_FORMAT}",
+        ]
         for option in ((), ("--completion",)):
             try:
                 jobs = read_jobs(self._call(*command, *option))

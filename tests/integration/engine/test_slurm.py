@@ -76,7 +76,8 @@ def test_a_run_is_one_job_that_holds_no_secret(start, slurm_cluster) -> None:
     note = 'echo "$(basename "$0" .json)" >> order'
     environ = "tr '\\0' '\\n' < /proc/$PPID/environ > environment"
     solve = f"{environ}; sleep 1; {note}"
-    executor = start(spec, stage=note, solve=solve, score=note, publish=note)
+    site = {"container": "env INSIDE=container"}
+    executor = start(spec, site, stage=note, solve=solve, score=note, publish=note)
     assert "job " in wait(executor, spec, says("loaded")).where
     shown = slurm_cluster.call("scontrol", "show", "job", "--details")
     number = slurm_cluster.call("squeue", "-h", "-o", "%i", f"--name={spec.name}").strip()
@@ -87,7 +88,7 @@ def test_a_run_is_one_job_that_holds_no_secret(start, slurm_cluster) -> None:
     folder = executor.root / spec.run_id
     assert (folder / "order").read_text().split() == ["stage", "score", "solve", "publish"]
     environment = (folder / "environment").read_text()
-    assert "SLURM_JOB_ID" in environment
+    assert {"SLURM_JOB_ID", "INSIDE"} <= {line.split("=")[0] for line in environment.splitlines()}
     assert TOKEN not in shown + environment
     assert "AUTODL_" not in environment
 

@@ -11,7 +11,7 @@ from autodl.confine import Strength
 from autodl.errors import PlatformError, UsageError
 from service.executors import open_executor, slurm
 from service.executors.base import End, Observation, Phase, RunKind
-from service.executors.queue import STUCK, observe_job, read_jobs
+from service.executors.queue import SEPARATOR, STUCK, observe_job, read_jobs
 from service.executors.slurm import SlurmExecutor
 from service.settings import Settings, SlurmSettings
 from service.worker import job, supervisor
@@ -65,7 +65,8 @@ def line(executor: SlurmExecutor, run_id: str, state: str, reason: str = "None")
     """As squeue and sacct write it."""
     folder = executor.root / run_id
     times = "2026-11-30T20:00:00|2026-11-30T20:01:00"
-    return f"7|adl-{run_id}|{state}|{reason}|{times}|node1|{folder}\n"
+    fields = f"7|adl-{run_id}|{state}|{reason}|{times}|node1|{folder}\n"
+    return fields.replace("|", SEPARATOR)
 
 
 def look(executor: SlurmExecutor, run_id: str = "01") -> Observation:
@@ -229,7 +230,8 @@ def test_accounting_is_asked_only_for_what_the_controller_has_forgotten(executor
 def test_the_jobs_of_another_service_are_not_ours(executor) -> None:
     other = line(executor, "01", "RUNNING").replace(str(executor.root), "/lab/other/runs")
     named = line(executor, "02", "RUNNING").replace("adl-02", "somebody's")
-    executor.answers["squeue"] = other + named
+    odd = line(executor, "03", "RUNNING").replace("adl-03", "a\nb")
+    executor.answers["squeue"] = other + named + odd
     assert executor.observe([]) == []
 
 
@@ -330,10 +332,11 @@ def test_canceling_what_has_just_ended_is_success(settings) -> None:
 
 
 def test_times_are_read_as_utc_and_none_is_none() -> None:
-    (job,) = read_jobs("7_1|adl-01|PENDING|Priority|2026-11-30T20:00:00|N/A||/lab/runs/01\n")
+    line = "7|adl-01|PENDING|Priority|2026-11-30T20:00:00|N/A||/lab/runs/01\n"
+    (job,) = read_jobs(line.replace("|", SEPARATOR))
     assert job.submitted_at.isoformat() == "2026-11-30T20:00:00+00:00"
     assert job.started_at is None
-    assert observe_job("01", job, None, canceled=False).where == "job 7_1 on no node yet"
+    assert observe_job("01", job, None, canceled=False).where == "job 7 on no node yet"
 
 
 def test_the_executor_is_chosen_and_its_settings_are_explained(tmp_path, monkeypatch) -> None:
