@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from html import escape
 from typing import Protocol
 
+from service.web.formats import format_number, format_seconds
 from service.web.language import gettext, ngettext
 
 WIDTH, HEIGHT = 640, 340
@@ -90,7 +91,7 @@ def curve_svg(
     axes = _Axes.around([own, *beside])
     title = gettext("Learning curve")
     if alc is not None:
-        title = gettext("Learning curve, ALC %(alc)s", alc=f"{alc:.4f}")
+        title = gettext("Learning curve, ALC %(alc)s", alc=format_number(alc, 4))
     shapes = f"{_grid(axes)}{_lines(axes, beside, 1)}{_steps(axes, kept)}{_legend(alc, len(kept))}"
     words = _describe(kept, budget_seconds)
     if beside:
@@ -175,13 +176,16 @@ def _grid(axes: _Axes) -> str:
     for nauc in (axes.bottom + 0.25 * step for step in range(steps + 1)):
         y = axes.y(nauc)
         shapes.append(f"M{x_left} {y}H{x_right}")
-        labels.append(f'<text x="{x_left - 8}" y="{y + 5}" text-anchor="end">{nauc:g}</text>')
+        labels.append(
+            f'<text x="{x_left - 8}" y="{y + 5}" text-anchor="end">{format_number(nauc)}</text>'
+        )
     for seconds in _ticks(axes):
         x = axes.x(seconds)
         anchor = "end" if seconds == axes.budget_seconds else "middle"
         shapes.append(f"M{x} {TOP}V{y_low + 5}")
         labels.append(
-            f'<text x="{x}" y="{y_low + 22}" text-anchor="{anchor}">{_duration(seconds)}</text>'
+            f'<text x="{x}" y="{y_low + 22}" text-anchor="{anchor}">'
+            f"{format_seconds(seconds)}</text>"
         )
     return (
         f'<path d="{"".join(shapes)}" stroke="currentColor" stroke-opacity=".16" fill="none"/>'
@@ -258,13 +262,13 @@ def _legend(alc: float | None, count: int) -> str:
         return axis
     predictions = escape(ngettext("%(num)s prediction", "%(num)s predictions", count))
     return (
-        f'{axis}<text x="{WIDTH - RIGHT}" y="22" text-anchor="end" font-weight="600">ALC {alc:.4f}'
-        f'<tspan font-weight="400" opacity=".8"> · {predictions}</tspan></text>'
+        f'{axis}<text x="{WIDTH - RIGHT}" y="22" text-anchor="end" font-weight="600">ALC'
+        f' {format_number(alc, 4)}<tspan font-weight="400" opacity=".8"> · {predictions}</tspan></text>'
     )
 
 
 def _describe(points: list[tuple[float, float]], budget_seconds: float) -> str:
-    budget = _duration(budget_seconds)
+    budget = format_seconds(budget_seconds)
     if not points:
         return gettext("No score yet of a budget of %(budget)s.", budget=budget)
     (first_time, first), (last_time, last) = points[0], points[-1]
@@ -272,13 +276,9 @@ def _describe(points: list[tuple[float, float]], budget_seconds: float) -> str:
         "NAUC over time on a logarithmic axis up to %(budget)s: %(first)s after %(first_time)s s,"
         " %(last)s after %(last_time)s s, %(count)s scores in all.",
         budget=budget,
-        first=f"{first:.3f}",
-        first_time=f"{first_time:.1f}",
-        last=f"{last:.3f}",
-        last_time=f"{last_time:.1f}",
+        first=format_number(first, 3),
+        first_time=format_number(first_time, 1),
+        last=format_number(last, 3),
+        last_time=format_number(last_time, 1),
         count=len(points),
     )
-
-
-def _duration(seconds: float) -> str:
-    return f"{seconds / 60:g} min" if seconds >= 60 and seconds % 30 == 0 else f"{seconds:g} s"
