@@ -263,7 +263,8 @@ def _legend(alc: float | None, count: int) -> str:
     predictions = escape(ngettext("%(num)s prediction", "%(num)s predictions", count))
     return (
         f'{axis}<text x="{WIDTH - RIGHT}" y="22" text-anchor="end" font-weight="600">ALC'
-        f' {format_number(alc, 4)}<tspan font-weight="400" opacity=".8"> · {predictions}</tspan></text>'
+        f' {format_number(alc, 4)}<tspan font-weight="400" opacity=".8"> · {predictions}</tspan>'
+        "</text>"
     )
 
 
