@@ -138,8 +138,7 @@ class Engine:
         hasty = {member.learner for member in self._members if member.hasty}
         for candidate in self._candidates:
             step = candidate.steps[0]
-            seconds = self._costs.seconds(candidate.learner.name, step.seconds)
-            seconds *= 1 + len(self.task.folds) / 2 if step.folds else 1
+            seconds = self._seconds(candidate.learner, step)
             if candidate.learner.name in hasty and seconds < config.AGAIN_SECONDS:
                 return self._bind(candidate)  # a sound footing for all that follows
             rate = self._rate(step.closes * candidate.trust * gap, seconds)
@@ -151,6 +150,25 @@ class Engine:
                 if rate > best_rate:
                     best, best_rate = (lambda m=member: self._finalise(m)), rate
         return best
+
+    def _seconds(self, learner: Learner, step: Step) -> float:
+        """What a step will take here: the features that are missing, and its fits."""
+        fits = self._costs.seconds(learner.name, self._fit_seconds(step))
+        return fits + self._extraction_seconds(step)
+
+    def _extraction_seconds(self, step: Step) -> float:
+        """What the features will take here that the step needs and that are missing."""
+        if step.extractor is None:
+            return 0.0
+        train, test = self.task.train, self.task.test
+        missing = max(0, min(step.rows, len(train)) - train.count_features(step.extractor))
+        if test is not None:
+            missing += len(test) - test.count_features(step.extractor)
+        return self._costs.seconds(step.extractor.name, step.row_seconds * missing)
+
+    def _fit_seconds(self, step: Step) -> float:
+        """Of all its fits, on the reference machine."""
+        return step.seconds * (1 + len(self.task.folds) / 2 if step.folds else 1)
 
     def _bind(self, candidate: Candidate) -> Callable[[], None]:
         return lambda: self._take(candidate)
@@ -167,11 +185,12 @@ class Engine:
     def _take(self, candidate: Candidate) -> None:
         """Take a candidate's next step; whatever goes wrong is the end of that learner alone."""
         learner, step = candidate.learner, candidate.steps.pop(0)
-        predicted = self._costs.seconds(learner.name, step.seconds)
-        before, start = self._target.score, time.monotonic()
+        predicted, train = self._seconds(learner, step), self.task.train
+        known = train.count_features(step.extractor) if step.extractor else 0
+        before, start, extracted = self._target.score, time.monotonic(), train.extraction_seconds
+        first = not self._members
         try:
-            limit = predicted * config.STEP_PATIENCE * (1 + len(self.task.folds))
-            hard = self._hard(limit if self._members else 1.0)
+            hard = self._hard(1.0 if first else predicted * config.STEP_PATIENCE)
             member = guard(lambda: self._fit(learner, step, predicted), hard)
             self._members = [m for m in self._members if not m.hasty] + [member]
             if member.hasty:
@@ -191,7 +210,12 @@ class Engine:
         except Exception:  # noqa: BLE001 - the run goes on without this learner
             _log(f"{learner.name} failed: {traceback.format_exc(limit=-4)}")
             candidate.steps.clear()
-        self._costs.learn(learner.name, step.seconds, time.monotonic() - start)
+        extracted = train.extraction_seconds - extracted
+        if step.extractor and (new := train.count_features(step.extractor) - known):
+            self._costs.learn(step.extractor.name, step.row_seconds * new, extracted)
+        if not first:  # which is cut short
+            spent = time.monotonic() - start - extracted
+            self._costs.learn(learner.name, self._fit_seconds(step), spent)
         self._candidates = [c for c in self._candidates if c.steps]
 
     def _fit(self, learner: Learner, step: Step, predicted: float) -> Member:
@@ -200,9 +224,9 @@ class Engine:
         first = not self._members
         folds = self.task.folds if step.folds and not first else self.task.folds[:1]
         most = min(step.rows, config.FIRST_ROWS) if first else step.rows
-        limit = predicted * config.STEP_PATIENCE * (1 + len(folds)) + config.STEP_GRACE_SECONDS
+        limit = predicted * config.STEP_PATIENCE + config.STEP_GRACE_SECONDS
         rows, scores = [], []
-        start = time.monotonic()
+        start, extracted = time.monotonic(), self.task.train.extraction_seconds
         for fold in folds:
             deadline = self.clock.deadline(config.FIRST_FIT_SECONDS if first else limit)
             learn = sample_rows(labels, fold.learn, most)
@@ -217,7 +241,8 @@ class Engine:
         if final:
             everything = sample_rows(labels, self.task.train.rows, most)
             predict = learner.fit(self.task, step, everything, self.clock.deadline(limit))
-        seconds = time.monotonic() - start
+        extracted = self.task.train.extraction_seconds - extracted
+        seconds = time.monotonic() - start - extracted
         where, raw = np.concatenate(rows), np.concatenate(scores)
         if not np.isfinite(raw).all() or not len(where):
             raise ValueError(f"{learner.name} gave no finite scores")
@@ -228,9 +253,9 @@ class Engine:
         name = f"{learner.name}/{step.size or len(learn)}"
         score = nauc(labels[where], valid)
         member = Member(name, learner.name, where, valid, score, predict, calibration)
-        member.seconds, member.final, member.hasty = seconds, final, first
-        cut = seconds >= config.FIRST_FIT_SECONDS or 2 * len(learn) < len(self.task.train)
-        member.poor = first and cut
+        member.step, member.seconds, member.final, member.hasty = step, seconds, final, first
+        few = 2 * len(learn) < len(self.task.train)
+        member.poor = first and (few or seconds + extracted >= config.FIRST_FIT_SECONDS)
         if not final:
             member.refit = lambda: learner.fit(
                 self.task,
@@ -284,8 +309,10 @@ class Engine:
     def _test_limit(self, member: Member) -> float:
         """Seconds that the test rows may take, by what the training rows took."""
         assert self.task.test is not None
+        assert member.step is not None
         times = max(1.0, len(self.task.test) / len(self.task.train))
-        return config.STEP_PATIENCE * member.seconds * times
+        seconds = member.seconds * times + self._extraction_seconds(member.step)
+        return config.STEP_PATIENCE * seconds
 
     # What to publish ------------------------------------------------------------------------
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import tempfile
+import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -66,6 +67,7 @@ class Subset:
         self._cached_bytes = 0
         self._most_bytes = min(config.CACHE_SHARE * free_memory(), config.CACHE_MAX_BYTES)
         self._features: dict[str, _Matrix] = {}
+        self.extraction_seconds = 0.0  # spent in ``features`` so far
 
     def __len__(self) -> int:
         return len(self._index)
@@ -155,7 +157,9 @@ class Subset:
             if deadline is not None:
                 deadline.check()
             block = missing[start : start + BLOCK]
+            began = time.monotonic()
             matrix.put(block, extractor(self, block))
+            self.extraction_seconds += time.monotonic() - began
         return matrix.get(rows)
 
     def ready(self, extractor: Extractor, rows: Rows, deadline: Deadline) -> Rows:
@@ -164,10 +168,10 @@ class Subset:
             self.features(extractor, rows, deadline)
         return rows[self._features[extractor.name].known[rows]]
 
-    def has_features(self, extractor: Extractor, rows: Rows) -> bool:
-        """Whether ``features`` would cost nothing."""
+    def count_features(self, extractor: Extractor) -> int:
+        """Rows for which ``features`` costs nothing any more."""
         matrix = self._features.get(extractor.name)
-        return matrix is not None and bool(matrix.known[rows].all())
+        return 0 if matrix is None else int(matrix.known.sum())
 
     def forget(self, extractor: Extractor) -> None:
         """Free what ``features`` keeps."""

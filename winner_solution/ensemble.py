@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from scipy.special import log_softmax
 
 from . import config
-from .learners.base import Predictor, Scores
+from .learners.base import Predictor, Scores, Step
 from .metric import class_naucs, nauc
 from .split import Rows
 
@@ -69,7 +69,8 @@ class Member:
     test: Scores | None = None  # log-odds (n_test, C); NaN rows are not predicted yet
     refit: Callable[[], Predictor] | None = None  # the same on all rows, where that is still due
     renewed: Predictor | None = None  # its new self, which shares its say
-    seconds: float = 0.0  # of the fits that it came from
+    step: Step | None = None  # that it came from
+    seconds: float = 0.0  # of its fits, without features
     final: bool = False  # it has learnt from the validation rows too
     hasty: bool = False  # the first answer: validated on few rows, and a part of its step only
     poor: bool = False  # ... and learnt from few rows as well

@@ -63,7 +63,11 @@ def decode_picture(data: bytes, canvas: tuple[int, int], channels: int) -> Pixel
         mode = _MODES.get(channels, "RGB")
         if image.format == "JPEG":
             image.draft("L" if mode == "L" else "RGB", (width, height))
-        picture = image if image.mode == mode else image.convert(mode)
+        picture: Image.Image = image
+        if image.mode == "P" and "transparency" in image.info:  # its colours are RGBA
+            picture = image.convert("RGBA")
+        if picture.mode != mode:
+            picture = picture.convert(mode)
         if picture.size != (width, height):
             picture = picture.resize((width, height), Image.Resampling.BILINEAR)
         pixels = np.asarray(picture, np.uint8)

@@ -77,11 +77,12 @@ def _table(task: Task) -> list[Learner]:
 
 
 def _image(task: Task) -> list[Learner]:
-    few, many = config.PATCH_COUNTS
+    few, many = (Patches(config.PATCH_SIDE, count) for count in config.PATCH_COUNTS)
     return [
         Linear(TinyPixels(config.PIXEL_SIDE), 3e-4),
-        Linear(Patches(config.PATCH_SIDE, few), 1.2e-3),
-        Linear(Patches(config.PATCH_SIDE, many), 3e-3, closes=0.2),
+        Linear(few, 1.2e-3),
+        Linear(many, 3e-3, closes=0.2),
+        Kernel(many, 3e-3),
     ]
 
 

@@ -23,6 +23,7 @@ GRID = 2  # cells of a side that responses are averaged over
 CONTRAST = 10.0  # added to the variance of a patch, in grey levels of 0..255
 SMOOTH = 0.5  # added to the variances that whitening divides by, of patches of unit variance
 THRESHOLD = 0.25
+LEARNT_FROM = 64  # pictures
 DRAWN = 20_000  # patches that whitening is learnt from
 BATCH_VALUES = 8_000_000  # of patches at a time
 
@@ -30,7 +31,8 @@ BATCH_VALUES = 8_000_000  # of patches at a time
 class Patches:
     """``count`` filters on pictures of ``side`` pixels: 2 x count x GRID^2 features.
 
-    The filters are learnt from the first rows it is called with, which are training rows.
+    The filters are learnt at the first call, which is for training rows: from pictures spread over
+    all of them, or from the pixels that are given.
     """
 
     def __init__(self, side: int, count: int) -> None:
@@ -42,6 +44,9 @@ class Patches:
 
     def __call__(self, subset: Subset, rows: Rows) -> Floats:
         """float32 (n, F)."""
+        if self._filters is None:
+            spread = subset.rows[:: -(-len(subset) // LEARNT_FROM)]
+            self.of_pixels(subset.images(spread, self.side), subset.frame)
         return self.of_pixels(subset.images(rows, self.side), subset.frame)
 
     def of_pixels(self, pixels: Pixels, frame: Frame | None) -> Floats:

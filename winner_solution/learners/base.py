@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..budget import Deadline
-from ..data import Subset, Task
+from ..data import Extractor, Subset, Task
 from ..split import Rows
 
 Scores = NDArray[np.float32]
@@ -26,10 +26,12 @@ class Step:
     """One thing a learner can do. Steps are taken in order; each gives a whole new model.
 
     ``seconds``: of fitting once and predicting validation and test rows, on one core of the
-    reference machine. ``closes``: the share of the gap 1 - NAUC that it is expected to close, the
-    prior of the controller's choice. ``rows``: most training rows it wants. ``size``: the
-    learner's own measure (trees, pixels, seconds of training). ``folds``: False when it is too
-    slow to be cross-validated on small sets; it is then validated on the first fold alone.
+    reference machine, when all features are there. ``closes``: the share of the gap 1 - NAUC that
+    it is expected to close, the prior of the controller's choice. ``rows``: most training rows it
+    wants. ``size``: the learner's own measure (trees, pixels, seconds of training). ``folds``:
+    False when it is too slow to be cross-validated on small sets; it is then validated on the first
+    fold alone. ``extractor``: whose features it needs, and ``row_seconds`` what one row of them
+    takes; each row is computed once, whoever needs it.
     """
 
     seconds: float
@@ -37,6 +39,8 @@ class Step:
     rows: int
     size: int = 0
     folds: bool = True
+    extractor: Extractor | None = None
+    row_seconds: float = 0.0
 
 
 class Learner(Protocol):

@@ -33,7 +33,14 @@ class Forest:
         columns = count_columns(task, self._extractor)
         tree_seconds = 3e-4 + 5e-8 * n * np.sqrt(columns) * np.log2(n)
         return [
-            Step(0.05 + self._row_seconds * n + trees * tree_seconds, closes, rows=n, size=trees)
+            Step(
+                0.05 + trees * tree_seconds,
+                closes,
+                rows=n,
+                size=trees,
+                extractor=self._extractor,
+                row_seconds=self._row_seconds,
+            )
             for trees, closes in config.FOREST_TREES
         ]
 

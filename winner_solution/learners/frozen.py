@@ -31,6 +31,7 @@ from ..weights import WeightsError
 from .base import Learner, Step
 from .finetune import FineTune
 from .frozen_video import FrozenVideo
+from .kernel import Kernel
 from .linear import Linear
 from .tuned_text import TunedText
 
@@ -75,6 +76,8 @@ def _makers(domain: Domain, shape: Shape) -> list[Maker]:
             lambda: _linear(FrozenImage("mobilenet-v2", 64), 1.4e-3, first=FIRST),
             lambda: _linear(FrozenImage("mobilenet-v2", 128), 3.8e-3),
             lambda: _linear(FrozenImage("efficientnet-lite2", 160), 9.5e-3),
+            lambda: Kernel(FrozenImage("mobilenet-v2", 128), 3.8e-3 / cores()),
+            lambda: Kernel(FrozenImage("efficientnet-lite2", 160), 9.5e-3 / cores()),
             lambda: _tuned("mobilenet-v2"),
         ]
     if domain is Domain.VIDEO:

@@ -31,8 +31,15 @@ class FrozenVideo:
     def steps(self, task: Task) -> Sequence[Step]:
         """One step, on all clips or as many as a head may learn from."""
         size = min(len(task.train), config.RIDGE_MAX_ROWS)
-        seconds = self._clip_seconds * size + 4e-10 * size**2.5 + 0.02
-        return [Step(seconds, self._closes, rows=size)]
+        return [
+            Step(
+                4e-10 * size**2.5 + 0.02,
+                self._closes,
+                rows=size,
+                extractor=self._extractor,
+                row_seconds=self._clip_seconds,
+            )
+        ]
 
     def fit(self, task: Task, step: Step, rows: Rows, deadline: Deadline) -> Predictor:
         """Closed form, on the clips whose features are there at the deadline."""

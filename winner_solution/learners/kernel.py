@@ -10,7 +10,6 @@ from collections.abc import Sequence
 
 import numpy as np
 from scipy.linalg import eigh
-from scipy.spatial.distance import cdist
 
 from .. import config
 from ..budget import Deadline
@@ -20,11 +19,14 @@ from ..heads import fit_ridge
 from ..split import Rows, sample_rows
 from .base import Predictor, Step
 
-NUMBERS, CATEGORIES = 1, 2
+NUMBERS, CATEGORIES, FINER = 1, 2, 3
 
 
 class Kernel:
-    """First on numbers alone, then with categories; ``size`` tells which."""
+    """First on numbers alone, then with categories, or on features with more landmarks.
+
+    ``size`` tells which.
+    """
 
     def __init__(self, extractor: Extractor | None = None, row_seconds: float = 0.0) -> None:
         self._extractor = extractor or Columns()
@@ -36,36 +38,48 @@ class Kernel:
         if task.shape.sparse:
             return []
         n = min(len(task.train), config.RIDGE_MAX_ROWS)
-        landmarks = min(n, config.KERNEL_LANDMARKS)
         columns = count_columns(task, self._extractor)
-        seconds = (
-            0.05
-            + self._row_seconds * n
-            + 5e-10 * n * landmarks * (columns + landmarks)
-            + 1e-9 * landmarks**3
-            + 1.5e-7 * n * columns  # every value is sorted
-        )
-        return [
-            Step(seconds, closes, rows=n, size=size)
-            for size, closes in ((NUMBERS, 0.15), (CATEGORIES, 0.05))
-            if size == NUMBERS or isinstance(self._extractor, Columns)
-        ]
+
+        def step(size: int, closes: float) -> Step:
+            landmarks = min(n, _landmarks(size))
+            seconds = (
+                0.05
+                + 6e-11 * n * landmarks * (columns + landmarks)
+                + 1e-9 * landmarks**3
+                + 1.5e-7 * min(n, config.KERNEL_ENCODER_ROWS) * columns  # every value is sorted
+            )
+            return Step(
+                seconds,
+                closes,
+                rows=n,
+                size=size,
+                extractor=self._extractor,
+                row_seconds=self._row_seconds,
+            )
+
+        steps = [step(NUMBERS, 0.15)]
+        if isinstance(self._extractor, Columns):
+            steps.append(step(CATEGORIES, 0.05))
+        elif n > config.KERNEL_LANDMARKS:
+            steps.append(step(FINER, 0.08))
+        return steps
 
     def fit(self, task: Task, step: Step, rows: Rows, deadline: Deadline) -> Predictor:
         """Closed form."""
         extractor = self._extractor
         table = read_columns(task.train, rows, extractor, deadline)
         named = task.shape.categories if step.size == CATEGORIES else ()
-        encode = TableEncoder.of(table, named, guess=step.size == CATEGORIES)
+        some = table if named else table[:: -(-len(table) // config.KERNEL_ENCODER_ROWS)]
+        encode = TableEncoder.of(some, named, guess=step.size == CATEGORIES)
         x = encode(table)
         mean, scale = x.mean(axis=0), x.std(axis=0) + np.float32(1e-6)
 
         def standardise(table: Floats) -> Floats:
             return np.asarray(np.clip((encode(table) - mean) / scale, -5, 5), np.float32)
 
-        chosen = sample_rows(task.labels, rows, config.KERNEL_LANDMARKS)
+        chosen = sample_rows(task.labels, rows, _landmarks(step.size))
         landmarks = standardise(read_columns(task.train, chosen, extractor))
-        distances = cdist(landmarks, landmarks, "sqeuclidean")
+        distances = squared_distances(landmarks, landmarks)
         typical = float(np.median(distances[distances > 0])) if distances.any() else 1.0
         gamma = 1 / (typical * config.KERNEL_WIDTH**2)
         deadline.check()
@@ -75,8 +89,18 @@ class Kernel:
 
         def features(table: Floats) -> Floats:
             z = standardise(table)
-            return np.asarray(np.exp(-gamma * cdist(z, landmarks, "sqeuclidean")) @ whiten)
+            return np.asarray(np.exp(-gamma * squared_distances(z, landmarks)) @ whiten)
 
         phi = features(table)
         head = fit_ridge(phi, task.labels[rows], deadline, standardise=False)
         return lambda subset, rows: head(features(read_columns(subset, rows, extractor)))
+
+
+def _landmarks(size: int) -> int:
+    return config.KERNEL_MORE_LANDMARKS if size == FINER else config.KERNEL_LANDMARKS
+
+
+def squared_distances(x: Floats, y: Floats) -> Floats:
+    """float32 (n, m) between the rows of (n, F) and (m, F), by one matrix product."""
+    squares = (x**2).sum(axis=1)[:, None] + (y**2).sum(axis=1)
+    return np.asarray(np.maximum(squares - 2 * (x @ y.T), 0), np.float32)

@@ -39,7 +39,13 @@ class Linear:
         largest = min(max(self._sizes), n)
         sizes = [size for size in self._sizes if 2 * size <= largest] + [largest]
         return [
-            Step(self._row_seconds * size + 2e-10 * size**2.5 + 0.02, self._closes, rows=size)
+            Step(
+                2e-10 * size**2.5 + 0.02,
+                self._closes,
+                rows=size,
+                extractor=self._extractor,
+                row_seconds=self._row_seconds,
+            )
             for size in sizes
         ]
 

@@ -42,8 +42,17 @@ class Perceptrons:
                 continue
             weights = config.MLP_WIDTH * (inputs + config.MLP_WIDTH)
             once = 2e-4 + weights * (5e-10 * batch_of(n) + 5e-9)
-            seconds = 0.05 + self._row_seconds * n + config.MLP_MEMBERS * count_steps(n) * once
-            steps.append(Step(seconds, closes, rows=n, size=size))
+            seconds = 0.05 + config.MLP_MEMBERS * count_steps(n) * once
+            steps.append(
+                Step(
+                    seconds,
+                    closes,
+                    rows=n,
+                    size=size,
+                    extractor=self._extractor,
+                    row_seconds=self._row_seconds,
+                )
+            )
         return steps
 
     def fit(self, task: Task, step: Step, rows: Rows, deadline: Deadline) -> Predictor:

@@ -196,7 +196,7 @@ def test_without_weights_each_extractor_says_so_at_once(monkeypatch: pytest.Monk
 def test_each_domain_has_its_frozen_learners_and_tables_have_none() -> None:
     shape = Shape(-1, 1, 1, 1, False, False, ("你", "好"), 2)
     names = {d: [x.name for x in frozen_learners(d, shape)] for d in Domain}
-    assert [len(names[d]) for d in Domain] == [4, 2, 2, 0, 2, 0]
+    assert [len(names[d]) for d in Domain] == [6, 2, 2, 0, 2, 0]
     assert names[Domain.TEXT] == ["linear-e5-small", "tuned-e5-small"]
     english = replace(shape, vocabulary=("the", "and", "of", "to", "is", "in"))
     found = [learner.name for learner in frozen_learners(Domain.TEXT, english)]
