@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from autodl.bundle import find_bundle
+from autodl.bundle import find_bundle, read_items
 from autodl.dataset import Dataset, open_subset
 from autodl.decode import decode_labels, decode_tensor
 from autodl.errors import BundleError
@@ -47,6 +47,7 @@ class Example:
     is_named: bool  #: by a finding
     kind: Literal["picture", "text", "wave", "values", "error"]
     content: str | list[float | None] | list[tuple[float, float]]
+    item: str = ""  #: what the record is called, where it has a name
     sound: str = ""  #: of a wave, where it was asked for: the first seconds as WAV in base64
 
     def to_json(self) -> dict[str, Any]:
@@ -59,13 +60,16 @@ def pick_examples(root: Path, report: Report) -> list[Example]:
     if "train" not in report.summary.get("subsets", {}):
         return []
     try:
-        dataset = open_subset(find_bundle(root).train)
+        train = find_bundle(root).train
+        dataset, names = open_subset(train), read_items(train) or []
     except BundleError:
         return []  # the findings say why
+    items = dict(enumerate(names))
     named = [f.record for f in report.findings if f.code in LOOKED_AT and f.record is not None]
     step = max(1, len(dataset) // EXAMPLES)
     some = range(0, len(dataset), step)[:EXAMPLES]
-    return [*_show(dataset, named, is_named=True), *_show(dataset, some, is_named=False)]
+    shown = (*_show(dataset, named, is_named=True), *_show(dataset, some, is_named=False))
+    return [replace(e, item=items.get(e.record, "")) for e in shown]
 
 
 def show_records(

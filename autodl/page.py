@@ -134,12 +134,11 @@ def _examples(examples: Iterable[Example]) -> Iterator[str]:
 
 
 def _figure(example: Example) -> str:
+    name = escape(example.item or str(example.record))
     if example.kind == "error":
-        return f'<figure class="error">{example.record}: {escape(str(example.content))}</figure>'
+        return f'<figure class="error">{name}: {escape(str(example.content))}</figure>'
     caption = escape(", ".join(example.labels))
-    return (
-        f"<figure>{_content(example)}<figcaption>{example.record}: {caption}</figcaption></figure>"
-    )
+    return f"<figure>{_content(example)}<figcaption>{name}: {caption}</figcaption></figure>"
 
 
 def _content(example: Example) -> str:

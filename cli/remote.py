@@ -34,6 +34,7 @@ def register(app: typer.Typer) -> None:
     app.command()(watch)
     app.command()(status)
     app.command("list")(list_submissions)
+    app.command()(start)
     app.command()(cancel)
     app.command()(rerun)
     app.command()(predictions)
@@ -105,6 +106,17 @@ def list_submissions(
     for s in found:
         alc = number(s.result.alc if s.result else None)
         typer.echo(f"{s.id}  {s.created_at:%Y-%m-%d %H:%M}  {s.state:<10}  {alc}  {s.name}")
+
+
+def start(
+    submission_id: Id,
+    url: Url = None,
+    token_file: TokenFile = None,
+    as_json: Json = False,
+) -> None:
+    """Let a submission run that is held for a look at its data."""
+    with connect(url, token_file) as service:
+        _show(service.start(submission_id), as_json)
 
 
 def cancel(

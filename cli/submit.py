@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from client import Submission
+    from client.transfer import SubmitOptions
     from formatter.source import Options
 
 INVALID_DATA = 3
@@ -60,6 +61,7 @@ def submit(
     solution: Annotated[str | None, typer.Option(help="A solution that the service has.")] = None,
     watching: Watching = True,
     checking: Checking = True,
+    review: Annotated[bool, typer.Option("--review", help="Hold it until autodl start.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Format and check only.")] = False,
     label: Label = "",
     separator: Separator = None,
@@ -105,7 +107,10 @@ def submit(
             console.print("The data are fit to be submitted. Nothing was sent (--dry-run).")
             return
         title = name or source.resolve().stem
-        submission = _send(bundle, title, budget, solution, watching, url, token_file, console)
+        watching = watching and not review
+        submission = _send(
+            bundle, title, budget, solution, watching, review, url, token_file, console
+        )
     if as_json:
         typer.echo(json.dumps(submission.raw, indent=1))
     elif not watching:
@@ -120,6 +125,7 @@ def _send(
     budget: float | None,
     solution: str | None,
     watching: bool,
+    review: bool,
     url: str | None,
     token_file: Path | None,
     console: Console,
@@ -127,6 +133,7 @@ def _send(
     """Upload the bundle and, if wanted, follow its run to the end."""
     from cli.follow import upload_bar, watch_submission
 
+    options: SubmitOptions = {"review": True} if review else {}
     with connect(url, token_file) as service:
         with upload_bar(console) as on_progress:
             submission = service.submit(
@@ -135,6 +142,7 @@ def _send(
                 budget_seconds=budget,
                 solution=solution,
                 on_progress=on_progress,
+                **options,
             )
         console.print(f"Submitted as {submission.id}")
         console.print(f"See {find_url(url)}/submissions/{submission.id}")

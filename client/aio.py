@@ -6,7 +6,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, aclosing
 from datetime import datetime
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, Unpack
 
 import anyio
 import anyio.to_thread
@@ -30,7 +30,7 @@ from client.core import (
 )
 from client.errors import ServiceError
 from client.records import Event, Json, Page, Point, Queue, Quota, Share, Submission, Webhook
-from client.transfer import Progress
+from client.transfer import Progress, SubmitOptions
 
 T = TypeVar("T")
 
@@ -72,9 +72,10 @@ class AsyncClient:
         budget_seconds: float | None = None,
         solution: str | None = None,
         on_progress: Progress | None = None,
+        **options: Unpack[SubmitOptions],
     ) -> Submission:
         """Upload a bundle's zip and ask for a run; see ``Client.submit``."""
-        fields = {"name": name, "budget_seconds": budget_seconds, "solution": solution}
+        fields = {"name": name, "budget_seconds": budget_seconds, "solution": solution, **options}
         return await self._run(transfer.submit(bundle, fields, on_progress))
 
     async def upload(self, bundle: Path, *, on_progress: Progress | None = None) -> str:
@@ -88,6 +89,10 @@ class AsyncClient:
     async def list_submissions(self, *, limit: int = 20, cursor: str | None = None) -> Page:
         """Your submissions, newest first."""
         return await self._run(flows.list_submissions(limit, cursor))
+
+    async def start(self, submission_id: str) -> Submission:
+        """Let a submission run that is held for a look at its data."""
+        return await self._run(flows.start(submission_id))
 
     async def cancel(self, submission_id: str) -> Submission:
         """Ask for an early end; what was predicted until then is kept."""

@@ -9,7 +9,7 @@ from contextlib import ExitStack
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, Unpack
 
 import httpx2
 
@@ -29,7 +29,7 @@ from client.core import (
 )
 from client.errors import ServiceError
 from client.records import Event, Json, Page, Point, Queue, Quota, Share, Submission, Webhook
-from client.transfer import Progress
+from client.transfer import Progress, SubmitOptions
 
 DEFAULT_URL = "http://127.0.0.1:8000"
 T = TypeVar("T")
@@ -73,12 +73,14 @@ class Client:
         budget_seconds: float | None = None,
         solution: str | None = None,
         on_progress: Progress | None = None,
+        **options: Unpack[SubmitOptions],
     ) -> Submission:
         """Upload a bundle's zip and ask for a run; its SHA-256 is verified by the service.
 
-        A large one is sent in parts, several at once; broken off, the next call goes on there.
+        Raw data, as a zip or a table, are formatted by the service; the options say how. A large
+        file is sent in parts, several at once; broken off, the next call goes on there.
         """
-        fields = {"name": name, "budget_seconds": budget_seconds, "solution": solution}
+        fields = {"name": name, "budget_seconds": budget_seconds, "solution": solution, **options}
         return self._bind(self._run(transfer.submit(bundle, fields, on_progress)))
 
     def upload(self, bundle: Path, *, on_progress: Progress | None = None) -> str:
@@ -93,6 +95,10 @@ class Client:
         """Your submissions, newest first."""
         page = self._run(flows.list_submissions(limit, cursor))
         return replace(page, items=[self._bind(s) for s in page.items])
+
+    def start(self, submission_id: str) -> Submission:
+        """Let a submission run that is held for a look at its data."""
+        return self._bind(self._run(flows.start(submission_id)))
 
     def cancel(self, submission_id: str) -> Submission:
         """Ask for an early end; what was predicted until then is kept."""

@@ -56,6 +56,12 @@ def list_submissions(limit: int, cursor: str | None) -> Flow[Page]:
     return Page([Submission.from_json(s) for s in answer["items"]], answer["next_cursor"])
 
 
+def start(submission_id: str) -> Flow[Submission]:
+    """Let it run, if it is held for a look at its data."""
+    request = Send("POST", submission_path(submission_id, "start"), harmless=True)
+    return Submission.from_json((yield from ask(request)).json())
+
+
 def cancel(submission_id: str) -> Flow[Submission]:
     """Ask for an early end."""
     request = Send("POST", submission_path(submission_id, "cancel"), harmless=True)

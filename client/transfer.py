@@ -8,7 +8,7 @@ import os
 import threading
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, BinaryIO, TypeVar
+from typing import Any, BinaryIO, TypedDict, TypeVar
 
 import httpx2
 
@@ -40,11 +40,23 @@ CUTS = (
 )
 
 T = TypeVar("T")
+
+
+class SubmitOptions(TypedDict, total=False):
+    """What may be said of a submission beside its name, budget and solution."""
+
+    label: str  #: of raw data in a table: the label column, or several 0/1 columns as ``a,b,c``
+    separator: str  #: of raw data: what stands between several labels in one cell
+    test: float  #: of raw data that are not split: the share of the test part
+    review: bool  #: hold it when its data are checked, until ``start``
+    notify: bool  #: send a mail at its end; without it, as the account has it
+
+
 Progress = Callable[[int, int], None]  # bytes sent, bytes in all
 
 
 def submit(bundle: Path, fields: dict[str, Any], on_progress: Progress | None) -> Flow[Submission]:
-    """Upload a bundle's zip and ask for a run, in parts where it is large.
+    """Upload a file and ask for a run, in parts where it is large.
 
     The request carries an Idempotency-Key, so that an answer that is lost makes no second one.
     """

@@ -58,6 +58,8 @@ def test_list_and_status_are_for_people_or_for_programs(played, autodl) -> None:
     assert autodl("status", "s1").stdout == "succeeded: The solution is learning.\n"
     assert json.loads(autodl("status", "s1", "--json").stdout) == DONE
     assert autodl("cancel", "s1").exit_code == 0
+    assert autodl("start", "s1").exit_code == 0
+    assert played.requests[-1].url.path == "/v1/submissions/s1/start"
 
 
 def test_rerun_prints_the_new_id_and_can_follow_it(played, autodl) -> None:

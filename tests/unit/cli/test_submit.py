@@ -94,6 +94,14 @@ def test_a_bundle_is_sent_as_it_is(played, autodl, tiny_bundle, tmp_path, as_zip
             assert (sent / path.relative_to(tiny_bundle)).read_bytes() == path.read_bytes()
 
 
+def test_a_review_is_asked_for_and_not_waited_for(played, autodl, tiny_bundle) -> None:
+    done = autodl("submit", tiny_bundle, "--review", "--no-check")
+    assert done.exit_code == 0, done.output
+    assert done.stdout == "s1\n"
+    assert b'name="review"\r\n\r\nTrue' in post(played).content
+    assert not any(r.url.path.endswith("/events") for r in played.requests)
+
+
 def test_bad_data_are_told_here_and_not_sent(played, autodl, tiny_bundle) -> None:
     (tiny_bundle / "toy.solution").write_text("1 0 0\n")
     done = autodl("submit", tiny_bundle)

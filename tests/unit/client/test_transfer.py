@@ -105,6 +105,18 @@ def test_a_small_bundle_goes_in_one_request_its_digest_before_its_file(connect, 
     assert b'name="solution"' not in uploads.form
 
 
+def test_what_is_said_of_raw_data_goes_along(connect, tmp_path, bundle) -> None:
+    path = tmp_path / "fruits.csv"
+    path.write_bytes(b"a,kind\n")
+    uploads = Uploads()
+    connect(uploads).submit(path, label="kind", test=0.3, review=True)
+    for name, value in {b"label": b"kind", b"test": b"0.3", b"review": b"True"}.items():
+        assert b'name="%s"\r\n\r\n%s\r\n' % (name, value) in uploads.form
+    assert b'filename="fruits.csv"' in uploads.form
+    connect(uploads).submit(bundle, separator=";", review=True)
+    assert json.loads(uploads.form) == {"separator": ";", "review": True, "upload_id": "u1"}
+
+
 def test_a_repeated_request_sends_its_file_from_the_beginning(connect, tmp_path) -> None:
     path = tmp_path / "toy.zip"
     path.write_bytes(b"PK" * 100)
