@@ -1,5 +1,6 @@
 # syntax=docker/dockerfile:1
-# Three images of one source: `api` answers and decides, `worker-cpu` and `worker-gpu` carry out runs.
+# Three images of one source: `api` answers and decides, `worker-cpu` and `worker-gpu` carry out runs. What is in each is told by
+# /opt/autodl/sbom.cdx.json (CycloneDX).
 #   docker build --target api -t autodl/api .
 # Pin the base by digest for a release: --build-arg PYTHON_IMAGE=python:3.12.12-slim-bookworm@sha256:...
 ARG PYTHON_IMAGE=python:3.12.12-slim-bookworm
@@ -14,9 +15,19 @@ WORKDIR /src
 # What the API needs: no TensorFlow, no table library.
 FROM builder AS api-builder
 COPY requirements-api.lock ./
-RUN uv pip install --python /opt/autodl/bin/python --no-deps --require-hashes --compile-bytecode -r requirements-api.lock
+# Of the largest packages what nobody here uses stays away: a second client, languages without pages, services of Amazon.
+RUN uv pip install --python /opt/autodl/bin/python --no-deps --require-hashes -r requirements-api.lock \
+    && rm -rf /opt/autodl/lib/python3*/site-packages/kubernetes/aio \
+    && find /opt/autodl/lib/python3*/site-packages/babel/locale-data -name '*.dat' \
+        ! -name 'root.dat' ! -name 'en*.dat' ! -name 'fr*.dat' ! -name 'zh*.dat' -delete \
+    && find /opt/autodl/lib/python3*/site-packages/botocore/data -mindepth 1 -maxdepth 1 -type d \
+        ! -name s3 ! -name sts ! -name 'sso*' -exec rm -rf {} + \
+    && find /opt/autodl/lib -depth -type d -name tests -exec rm -rf {} + \
+    && /opt/autodl/bin/python -m compileall -q /opt/autodl/lib
 COPY . .
-RUN uv pip install --python /opt/autodl/bin/python --no-deps --compile-bytecode .
+RUN uv pip install --python /opt/autodl/bin/python --no-deps --compile-bytecode . \
+    && uv tool run --from cyclonedx-bom==7.5.0 cyclonedx-py environment --output-reproducible \
+        --output-file /opt/autodl/sbom.cdx.json /opt/autodl/bin/python
 
 # Everything that the lock has: the solution, its weights, the decoders.
 FROM builder AS worker-builder
@@ -24,12 +35,16 @@ COPY requirements.lock ./
 RUN uv pip install --python /opt/autodl/bin/python --no-deps --require-hashes --compile-bytecode -r requirements.lock
 COPY . .
 RUN uv pip install --python /opt/autodl/bin/python --no-deps --compile-bytecode . \
-    && /opt/autodl/bin/autodl solution verify
+    && /opt/autodl/bin/autodl solution verify \
+    && uv tool run --from cyclonedx-bom==7.5.0 cyclonedx-py environment --output-reproducible \
+        --output-file /opt/autodl/sbom.cdx.json /opt/autodl/bin/python
 
 # TensorFlow for NVIDIA's GPUs brings CUDA as packages, in place of the build for processors.
 FROM worker-builder AS worker-gpu-builder
 RUN uv pip uninstall --python /opt/autodl/bin/python tensorflow-cpu \
-    && uv pip install --python /opt/autodl/bin/python --compile-bytecode "tensorflow[and-cuda]>=2.21,<2.22"
+    && uv pip install --python /opt/autodl/bin/python --compile-bytecode "tensorflow[and-cuda]>=2.21,<2.22" \
+    && uv tool run --from cyclonedx-bom==7.5.0 cyclonedx-py environment --output-reproducible \
+        --output-file /opt/autodl/sbom.cdx.json /opt/autodl/bin/python
 
 FROM ${PYTHON_IMAGE} AS base
 RUN groupadd --gid 10001 autodl \

@@ -13,6 +13,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from itertools import count
@@ -169,8 +170,10 @@ def run_pod(
         if container["name"] == "solve" and bomb is not None:
             wait_until(bomb, 90)
             reason = "OOMKilled"
-            for victim in [*psutil.Process(process.pid).children(recursive=True), process]:
-                victim.kill()
+            inside = psutil.Process(process.pid)
+            for victim in [inside, *inside.children(recursive=True)]:
+                with suppress(psutil.NoSuchProcess):  # it went with its parent
+                    victim.kill()
         output, _ = process.communicate(timeout=150)
         cluster.logs[pod["metadata"]["name"]] = output
         code = process.returncode if process.returncode >= 0 else 128 - process.returncode
@@ -180,7 +183,7 @@ def run_pod(
             break
     for process in sidecars:
         process.terminate()
-        process.communicate(timeout=60)
+        process.communicate(timeout=150)
     good = all(end["state"]["terminated"]["exitCode"] == 0 for end in ends)
     cluster.change(
         run_id,

@@ -1,5 +1,7 @@
 """One process decides; another takes over when it is gone."""
 
+import subprocess
+import sys
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -42,6 +44,33 @@ def test_one_that_waits_can_be_told_to_stop(database, second, settings) -> None:
         waiting = pool.submit(lambda: leading(second, settings.data, stop).__enter__())
         stop.set()
         waiting.result(timeout=60)
+
+
+LEAD = """
+import sys, threading
+from pathlib import Path
+from service.db import Database
+from service.leader import leading
+with leading(Database(sys.argv[1]), Path(sys.argv[2]), threading.Event()):
+    print("leads", flush=True)
+    threading.Event().wait()
+"""
+
+
+def test_a_leader_that_was_killed_is_followed_within_thirty_seconds(database, settings) -> None:
+    url = settings.effective_database_url
+    command = [sys.executable, "-c", LEAD, url, str(settings.data)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as first:
+        assert first.stdout is not None
+        assert first.stdout.readline() == "leads\n"
+        stop = threading.Event()
+        patience = threading.Timer(30, stop.set)
+        patience.start()
+        first.kill()
+        with leading(database, settings.data, stop) as check:
+            check()
+            assert not stop.is_set()  # else it was not the lock that let us in
+        patience.cancel()
 
 
 def test_a_leader_whose_session_was_ended_is_told(postgresql) -> None:
