@@ -88,6 +88,7 @@ def set_quota(
     weight: Annotated[float | None, typer.Option(min=0.001, help="Share of the slots.")] = None,
     reset: Annotated[bool, typer.Option("--reset", help="The operator's first.")] = False,
     data: Data = None,
+    as_json: Json = False,
 ) -> None:
     """Give an account limits of its own; what is not named stays as it is."""
     given = {
@@ -103,7 +104,7 @@ def set_quota(
     def update(before: dict[str, Any]) -> dict[str, Any]:
         return {"limits": ({} if reset else before) | change, "weight": weight}
 
-    _change(data, name, update)
+    _change(data, name, update, as_json)
 
 
 @app.command()
@@ -111,9 +112,10 @@ def disable(
     name: Name,
     undo: Annotated[bool, typer.Option("--undo", help="Enable it again.")] = False,
     data: Data = None,
+    as_json: Json = False,
 ) -> None:
     """Let an account do nothing any more; what it submitted stays."""
-    _change(data, name, lambda _: {"disabled": not undo})
+    _change(data, name, lambda _: {"disabled": not undo}, as_json)
 
 
 @app.command()
@@ -183,7 +185,7 @@ def _tell_backup(done: str, folder: Path, manifest: Manifest, as_json: bool) -> 
     typer.echo(f"{rows} rows and {manifest.objects.count} objects ({size:.1f} MB) {done} {folder}.")
 
 
-def _change(data: Path | None, name: str, update: Any) -> None:
+def _change(data: Path | None, name: str, update: Any, as_json: bool) -> None:
     from service.accounts import admin, repository
     from service.accounts.service import normalize_identifier
 
@@ -192,7 +194,11 @@ def _change(data: Path | None, name: str, update: Any) -> None:
             session, normalize_identifier(name)
         ) or repository.get_account(session, name)
         admin.change_account(session, admin.CLI, account.id, **update(account.limits))
-    typer.echo(f"{account.name}: done.")
+    if as_json:
+        changed = {"id": account.id, "limits": account.limits, "weight": account.weight}
+        typer.echo(json.dumps(changed | {"disabled": account.disabled_at is not None}))
+    else:
+        typer.echo(f"{account.name}: done.")
 
 
 @contextmanager

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -92,11 +93,12 @@ def show(
     out: Annotated[
         Path | None, typer.Option(help="Write a picture (.png, .gif), sound (.wav) or text file.")
     ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Its labels and shape as JSON.")] = False,
 ) -> None:
     """Show one example: a picture, a waveform, a text or a row."""
     from autodl.bundle import find_bundle
     from autodl.dataset import open_subset
-    from cli.show import show_example, write_example
+    from cli.show import describe_example, show_example, write_example
 
     with _opened(source) as root:
         subsets = find_bundle(root).subsets
@@ -115,7 +117,9 @@ def show(
             )
         if out is not None:
             write_example(dataset, number, out)
-        else:
+        if as_json:
+            typer.echo(json.dumps(describe_example(dataset, number)))
+        elif out is None:
             show_example(dataset, number, _console())
 
 

@@ -34,6 +34,7 @@ def predict(
     ] = None,
     gpu: Annotated[str | None, typer.Option(help="Which GPU to use, as CUDA numbers them.")] = None,
     weights: Weights = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Without --out, JSON on stdout.")] = False,
 ) -> None:
     """Predict the test and unlabelled part of a dataset with a saved model.
 
@@ -44,7 +45,7 @@ def predict(
     from autodl.solve import Equipment
     from cli.follow import talk
 
-    suffix = ".csv" if out is None else out.suffix.lower()
+    suffix = (".json" if as_json else ".csv") if out is None else out.suffix.lower()
     if suffix not in SUFFIXES:
         raise UsageError(
             "output-kind",

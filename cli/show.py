@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import wave
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -24,17 +24,24 @@ SHOWN_FEATURES = 50
 SAMPLE_RATE = 16_000  # of the challenge's speech; the format itself keeps none
 
 
+def describe_example(dataset: Dataset, number: int) -> dict[str, Any]:
+    """Number, shape, and the value of each label that it has, by name."""
+    example, labels = dataset[number]
+    names = dataset.get_class_labels()
+    told = {str(names[c]): float(labels[c]) for c in np.flatnonzero(labels)}
+    return {"number": number, "shape": list(example.shape), "labels": told}
+
+
 def show_example(dataset: Dataset, number: int, console: Console) -> None:
     """Print example ``number``, its labels first."""
     from rich.markup import escape
 
-    example, labels = dataset[number]
-    names = dataset.get_class_labels()
+    example, _ = dataset[number]
+    about = describe_example(dataset, number)
     told = [
-        f"{names[c]}" + ("" if labels[c] == 1 else f" ({labels[c]:g})")
-        for c in np.flatnonzero(labels)
+        name + ("" if value == 1 else f" ({value:g})") for name, value in about["labels"].items()
     ]
-    shape = " x ".join(map(str, example.shape))
+    shape = " x ".join(map(str, about["shape"]))
     console.print(f"example {number}: {escape(', '.join(told)) or 'no label'}; {shape}")
     domain = dataset.metadata_.domain
     if domain in ("image", "video"):

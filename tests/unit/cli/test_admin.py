@@ -40,7 +40,8 @@ def test_accounts_are_made_listed_limited_and_disabled(admin) -> None:
     admin("disable", "bob")
     bob = listed(admin)["bob"]
     assert (bob["limits"], bool(bob["disabled_at"])) == ({}, True)
-    admin("disable", "bob", "--undo")
+    told = json.loads(admin("disable", "bob", "--undo", "--json"))
+    assert (told["limits"], told["disabled"]) == ({}, False)
     assert listed(admin)["bob"]["disabled_at"] is None
     assert "bob" in admin("list")
 

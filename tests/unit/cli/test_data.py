@@ -105,6 +105,14 @@ def test_show_prints_every_kind_of_example(build: make.Make, shown: str, tmp_pat
     assert shown in result.stdout
 
 
+def test_show_tells_programs_labels_and_shape(tmp_path: Path) -> None:
+    make.table(tmp_path)
+    told = json.loads(run("show", tmp_path, 1, "--json").stdout)
+    assert told["number"] == 1
+    assert list(told["labels"].values()) == [1.0]
+    assert len(told["shape"]) == 4
+
+
 def test_show_writes_pictures(pictures: Path, tmp_path: Path) -> None:
     assert run("show", pictures, 2, "--subset", "test", "--out", tmp_path / "a.png").exit_code == 0
     stored = make.open_picture(make.picture(make.TRAIN + 2))

@@ -2,13 +2,14 @@
 
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import typer
 
 from autodl.errors import BundleError, PlatformError, SolutionError, UsageError
-from cli.main import exit_code, main
+from cli.main import app, exit_code, main
 from client import AuthenticationError, QuotaError, RefusedError, ServiceError, TransientError
 
 
@@ -98,3 +99,18 @@ def test_a_shell_can_complete_verbs_and_options() -> None:
             [program], env=environment, capture_output=True, text=True, check=True
         )
         assert done.stdout.split() == [completed]
+
+
+def list_verbs(command: object, name: str) -> Iterator[tuple[str, list[str]]]:
+    """Every verb with its options."""
+    for own, child in getattr(command, "commands", {}).items():
+        if hasattr(child, "commands"):
+            yield from list_verbs(child, f"{name} {own}")
+        else:
+            yield f"{name} {own}", [option for p in child.params for option in p.opts]
+
+
+def test_every_verb_speaks_json() -> None:
+    verbs = dict(list_verbs(typer.main.get_command(app), "autodl"))
+    assert len(verbs) > 30
+    assert [name for name, options in verbs.items() if "--json" not in options] == []
