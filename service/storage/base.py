@@ -150,8 +150,11 @@ class Storage(Protocol):
     def list_parts(self, multipart: Multipart) -> Sequence[Part]:
         """The parts that are there, by number."""
 
-    def complete_multipart(self, multipart: Multipart, parts: Sequence[Part]) -> None:
-        """Make one object of all its parts; that it is one already is success."""
+    def complete_multipart(self, multipart: Multipart, parts: Sequence[Part]) -> str | None:
+        """Make one object of all its parts; that it is one already is success.
+
+        Returns the whole's SHA-256 in hexadecimal, ``None`` where the store has not computed it.
+        """
 
     def abort_multipart(self, key: str, multipart_id: str) -> None:
         """Remove all parts; absent is success."""

@@ -26,6 +26,9 @@ from service.storage.base import (
     too_large,
 )
 from service.storage.parts import FilePartWriter, PartFolder, sync_folder, translated
+from service.storage.running import RunningDigest
+
+MAX_RUNNING = 1000  # digests of uploads under way; of one that was forgotten all is read at its end
 
 
 class FileStorage:
@@ -37,6 +40,7 @@ class FileStorage:
         self.root = root
         self._aside = root / ".aside"  # no valid key can name it, nor the next
         self._parts = root / ".parts"
+        self._running: dict[str, RunningDigest] = {}  # by the folder's name, oldest first
 
     def prepare(self) -> None:
         """See ``Storage``."""
@@ -127,23 +131,29 @@ class FileStorage:
         """See ``Storage``."""
         with translated(multipart.key):
             self._aside.mkdir(parents=True, exist_ok=True)
+            folder = self._folder(multipart.key)
             offset = (part.number - 1) * multipart.part_bytes
-            return FilePartWriter(self._folder(multipart.key), part, offset, aside=self._aside)
+            return FilePartWriter(folder, part, offset, self._run(folder), aside=self._aside)
 
     def list_parts(self, multipart: Multipart) -> Sequence[Part]:
         """See ``Storage``."""
         with translated(multipart.key):
             return self._folder(multipart.key).list_parts()
 
-    def complete_multipart(self, multipart: Multipart, parts: Sequence[Part]) -> None:
+    def complete_multipart(self, multipart: Multipart, parts: Sequence[Part]) -> str | None:
         """See ``Storage``."""
         with translated(multipart.key):
-            self._folder(multipart.key).move_to(self._file(multipart.key))
+            folder = self._folder(multipart.key)
+            sha256 = folder.move_to(self._file(multipart.key), self._run(folder))
+        self._running.pop(folder.path.name, None)
+        return sha256
 
     def abort_multipart(self, key: str, multipart_id: str) -> None:
         """See ``Storage``."""
         with translated(key):
-            self._folder(key).remove()
+            folder = self._folder(key)
+            folder.remove()
+        self._running.pop(folder.path.name, None)
 
     def list_multiparts(self) -> Sequence[tuple[str, str]]:
         """See ``Storage``."""
@@ -156,6 +166,12 @@ class FileStorage:
             with translated(path.name), contextlib.suppress(FileNotFoundError):
                 if path.stat().st_mtime < before.timestamp():
                     path.unlink()
+
+    def _run(self, folder: PartFolder) -> RunningDigest:
+        running = self._running.setdefault(folder.path.name, RunningDigest())
+        while len(self._running) > MAX_RUNNING:
+            self._running.pop(next(iter(self._running)), None)
+        return running
 
     def _file(self, key: str) -> Path:
         return self.root / check_key(key)

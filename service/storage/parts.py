@@ -4,7 +4,8 @@ The folder of an object holds ``data``, a sparse file of the whole size, and an 
 part that is there, named ``number-size-SHA-256``. A part is received into a nameless file of its
 own, which takes as long as the link does; when it has turned out right it is copied to its place
 and made durable, and only then its name is written. So parts may come in any order, at once and
-again, a kill leaves the part out, and completing is a rename: no byte is written twice to disk.
+again, a kill leaves the part out, and completing is a rename: no byte is written twice to disk, and
+few are read again, for the whole's SHA-256 runs along (``service/storage/running.py``).
 """
 
 from __future__ import annotations
@@ -16,11 +17,12 @@ import re
 import shutil
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from autodl.errors import PlatformError, UsageError
 from service.storage.base import CHUNK_BYTES, Part
+from service.storage.running import Receipt, RunningDigest
 
 RECEIPT = re.compile(r"(\d{5})-(\d+)-([0-9a-f]{64})")
 
@@ -56,6 +58,11 @@ class PartFolder:
             (Part(int(n[1]), int(n[2]), n[3]) for n in names if n), key=lambda part: part.number
         )
 
+    def list_receipts(self) -> list[Receipt]:
+        """The same, with what tells one receipt of a part from a later one."""
+        stats = [(part, self._receipt(part).stat()) for part in self.list_parts()]
+        return [Receipt(part, (stat.st_ino, stat.st_ctime_ns)) for part, stat in stats]
+
     def place(self, part: Part, source: int, offset: int) -> None:
         """Copy a part from an open file to its place; one that is there already is left alone."""
         with self.locked():
@@ -70,18 +77,24 @@ class PartFolder:
             self._receipt(part).touch()
             sync_folder(self.path)
 
-    def move_to(self, target: Path) -> None:
-        """Make the object of its parts; that it is there already is success."""
+    def move_to(self, target: Path, running: RunningDigest) -> str | None:
+        """Make the object of its parts, and return its SHA-256.
+
+        That it is there already is success, and ``None``.
+        """
         target.parent.mkdir(parents=True, exist_ok=True)
         try:
             with self.locked():
+                sha256 = running.finish(self)
                 self.data.replace(target)
                 sync_folder(target.parent)
                 self.remove()
+                return sha256
         except FileNotFoundError:
             if not target.is_file():
                 raise
             self.remove()  # what a kill left after the rename
+            return None
 
     def remove(self) -> None:
         """Whatever there is; absent is success."""
@@ -95,8 +108,11 @@ class PartFolder:
 class FilePartWriter:
     """See ``PartWriter``."""
 
-    def __init__(self, folder: PartFolder, part: Part, offset: int, *, aside: Path) -> None:
+    def __init__(
+        self, folder: PartFolder, part: Part, offset: int, running: RunningDigest, *, aside: Path
+    ) -> None:
         self._folder = folder
+        self._running = running
         self._part = part
         self._offset = offset
         self._digest = hashlib.sha256()
@@ -118,6 +134,8 @@ class FilePartWriter:
         with translated(self._folder.path.name):
             self._file.flush()
             self._folder.place(self._part, self._file.fileno(), self._offset)
+            with suppress(FileNotFoundError):  # completed meanwhile, or aborted
+                self._running.advance(self._folder)
 
     def close(self) -> None:
         """See ``PartWriter``."""

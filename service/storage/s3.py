@@ -240,8 +240,8 @@ class S3Storage:
             for part in self._list_parts(multipart)
         ]
 
-    def complete_multipart(self, multipart: Multipart, parts: Sequence[Part]) -> None:
-        """See ``Storage``."""
+    def complete_multipart(self, multipart: Multipart, parts: Sequence[Part]) -> str | None:
+        """See ``Storage``; what S3 has computed is a digest of its parts' digests."""
         try:
             kept: Any = [
                 {name: p[name] for name in ("PartNumber", "ETag", "ChecksumSHA256") if name in p}
@@ -255,6 +255,7 @@ class S3Storage:
         except PlatformError as error:
             if error.code != "object-not-found" or not self.exists(multipart.key):
                 raise
+        return None
 
     def abort_multipart(self, key: str, multipart_id: str) -> None:
         """See ``Storage``."""

@@ -188,12 +188,14 @@ def complete_upload(context: Context, account_id: str, upload_id: str) -> Upload
     if upload.state is UploadState.COMPLETE:
         return upload
     multipart = as_multipart(upload)
+    sha256 = None
     if not storage.exists(upload.key):  # else it was killed, or another asks for the same
         parts = list(storage.list_parts(multipart))
         _check_whole(multipart, parts)
-        storage.complete_multipart(multipart, parts)
-    with storage.open(upload.key) as file:
-        sha256 = hashlib.file_digest(file, "sha256").hexdigest()  # type: ignore[arg-type]
+        sha256 = storage.complete_multipart(multipart, parts)
+    if sha256 is None:
+        with storage.open(upload.key) as file:
+            sha256 = hashlib.file_digest(file, "sha256").hexdigest()  # type: ignore[arg-type]
     if upload.sha256 not in (None, sha256):
         delete_upload(context, account_id, upload_id)
         raise UsageError(

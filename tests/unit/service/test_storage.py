@@ -124,10 +124,50 @@ def test_parts_come_in_any_order_and_again(storage) -> None:
     ]
     assert storage.list_multiparts() == [("a/b", multipart.id)]
     assert not storage.exists("a/b")
-    storage.complete_multipart(multipart, there)
-    storage.complete_multipart(multipart, there)
+    whole = hashlib.sha256(CONTENT).hexdigest()
+    assert storage.complete_multipart(multipart, there) in (None, whole)
+    assert storage.complete_multipart(multipart, there) is None  # it was not looked at again
     assert storage.read("a/b") == CONTENT
     assert storage.list_multiparts() == []
+
+
+def send(storage: FileStorage, multipart, number: int, data: bytes) -> None:
+    part = Part(number, len(data), hashlib.sha256(data).hexdigest())
+    writer = storage.write_part(multipart, part)
+    writer.write(data)
+    writer.commit()
+    writer.close()
+
+
+@pytest.mark.parametrize("replaced", [None, 1, 3], ids=["nothing", "hashed", "last"])
+@pytest.mark.parametrize("restarted", [False, True])
+def test_the_digest_that_runs_along_is_that_of_what_is_there(files, replaced, restarted) -> None:
+    parts = {1: b"aaaa", 2: b"bbbb", 3: b"cc"}
+    multipart = files.create_multipart("a", 10, 4)
+    for number in (1, 3, 2):
+        send(files, multipart, number, parts[number])
+    other = FileStorage(files.root)
+    if replaced is not None:
+        parts[replaced] = parts[replaced].upper()
+        send(other, multipart, replaced, parts[replaced])
+    storage = other if restarted else files
+    whole = b"".join(parts.values())
+    digest = storage.complete_multipart(multipart, storage.list_parts(multipart))
+    assert digest == hashlib.sha256(whole).hexdigest()
+    assert storage.read("a") == whole
+
+
+def test_a_part_that_comes_after_the_completion_does_no_harm(files) -> None:
+    multipart = files.create_multipart("a", 4, 4)
+    part = Part(1, 4, hashlib.sha256(b"aaaa").hexdigest())
+    late = files.write_part(multipart, part)
+    late.write(b"aaaa")
+    send(files, multipart, 1, b"aaaa")
+    files.complete_multipart(multipart, [part])
+    with pytest.raises(PlatformError) as caught:
+        late.commit()
+    assert caught.value.code == "object-not-found"
+    assert files.read("a") == b"aaaa"
 
 
 @pytest.mark.parametrize(
