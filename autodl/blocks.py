@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -97,7 +98,7 @@ def decode_block(
 
 
 def encode_block(
-    values: Floats, labels: NDArray[np.int32], label_sets: Sequence[Ints], first_id: int
+    values: Floats, labels: NDArray[np.integer[Any]], label_sets: Sequence[Ints], first_id: int
 ) -> list[bytes | memoryview]:
     """Framed records of a table's rows, an example each, of one step, with ids from ``first_id``.
 
@@ -118,7 +119,7 @@ def encode_block(
 
 def _encode_run(
     values: Floats,
-    labels: NDArray[np.int32],
+    labels: NDArray[np.integer[Any]],
     label_sets: Sequence[Ints],
     first_id: int,
     digits: int,

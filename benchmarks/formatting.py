@@ -6,8 +6,9 @@
 The peer of the images is `zipfile` storing the same files; that of the table `polars.read_csv` of
 the same file and writing as many bytes. Peer and ours run in turn, each in a process of its own, so
 that both meet the same load of the machine; the median of the pairs' ratios counts. A table of some
-gigabytes is then formatted once, for its peak memory. Prints JSON, and writes both it and a table
-to `benchmarks/results/formatting.*`.
+gigabytes is then formatted once, for its peak memory. What came of the images is checked, what came
+of the large table read, each once from the zip on. Prints JSON, and writes both it and a table to
+`benchmarks/results/formatting.*`.
 """
 
 import argparse
@@ -32,6 +33,9 @@ import polars as pl
 import psutil
 from PIL import Image
 
+from autodl.bundle import find_bundle, unpack_zip
+from autodl.check import check
+from autodl.dataset import open_subset
 from formatter.convert import convert
 from formatter.source import Options
 
@@ -106,11 +110,26 @@ def read_and_write(source: Path, out: Path, size: int) -> None:
             file.write(block[: min(len(block), size - start)])
 
 
+def look(bundle: Path, how: str, jobs: int) -> None:
+    """Unzip a bundle; check it, or decode every training example."""
+    with tempfile.TemporaryDirectory(dir=bundle.parent) as folder:
+        root = Path(folder) / "bundle"
+        unpack_zip(bundle, root)
+        if how == "check":
+            report = check(root, jobs)
+            assert report.ok, report.findings
+        else:
+            count = sum(1 for _ in open_subset(find_bundle(root).train))
+            assert count, "no example was read"
+
+
 def run_part(what: str, source: Path, out: Path, number: int) -> None:
     """One side, in a fresh process: prints its cost."""
     start, used = time.perf_counter(), _processor_seconds()
     if what == "ours":
         convert(source, out, Options(jobs=number))
+    elif what in ("check", "decode"):
+        look(source, what, number)
     elif what == "copy":
         copy_into_zip(source, out)
     else:
@@ -137,7 +156,8 @@ def cost_of(what: str, source: Path, out: Path, number: int) -> Cost:
             time.sleep(LOOK_SECONDS)
         printed = process.stdout.read()
     assert process.returncode == 0
-    return Cost(*json.loads(printed.splitlines()[-1]), sum(peaks.values()))
+    seconds, processor_seconds = json.loads(printed.splitlines()[-1])
+    return Cost(seconds, processor_seconds, sum(peaks.values()))
 
 
 def _peak_bytes(pid: int) -> int:
@@ -148,6 +168,18 @@ def _peak_bytes(pid: int) -> int:
         return 0
     found = re.search(r"VmHWM:\s+(\d+) kB", status)
     return int(found[1]) * 1024 if found else 0
+
+
+def look_once(what: str, bundle: Path, jobs: int) -> dict[str, float]:
+    """The cost of ``look``."""
+    cost = cost_of(what, bundle, bundle.with_suffix(".none"), jobs)
+    return {
+        "bytes_in": bundle.stat().st_size,
+        "seconds": round(cost.seconds, 1),
+        "processor_seconds": round(cost.processor_seconds, 1),
+        "cores_used": round(cost.processor_seconds / cost.seconds, 2),
+        "peak_rss_mb": round(cost.peak_bytes / 1e6),
+    }
 
 
 def compare(source: Path, out: Path, peer: str, jobs: int, repeats: int) -> dict[str, float]:
@@ -181,6 +213,7 @@ def measure(options: argparse.Namespace, scratch: Path) -> dict[str, dict[str, f
         images = scratch / "images"
         write_images(images, options.images)
         result["images"] = compare(images, scratch / "i.zip", "copy", jobs, repeats)
+        result["images, check"] = look_once("check", scratch / "i.zip", jobs)
         shutil.rmtree(images)
     if options.rows:
         table, huge, out = scratch / "table.csv", scratch / "huge.csv", scratch / "t.zip"
@@ -196,6 +229,8 @@ def measure(options: argparse.Namespace, scratch: Path) -> dict[str, dict[str, f
                 "processor_seconds": round(cost.processor_seconds, 1),
                 "peak_rss_mb": round(cost.peak_bytes / 1e6),
             }
+            huge.unlink()
+            result["large_table, decode"] = look_once("decode", out, jobs)
     return result
 
 

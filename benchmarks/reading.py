@@ -4,7 +4,8 @@
 
 Tables (50 columns) and speech (a second at 16 kHz, a value per step) are written by our writer and
 decoded to NumPy: by ours on one thread, by TensorFlow as fast as its own options allow on all
-cores. Prints one JSON object: seconds of each, the best of three.
+cores. Prints one JSON object: seconds of each, the best of three; it goes to
+`benchmarks/results/reading.json`, too.
 """
 
 import argparse
@@ -21,6 +22,7 @@ from autodl.dataset import open_subset
 from autodl.metadata import DataSpecification, MatrixSpec, write_metadata
 from autodl.records import Example, RecordWriter, encode_example
 
+RESULTS = Path(__file__).parent / "results"
 CLASSES = 10
 
 
@@ -77,7 +79,8 @@ def main() -> None:
     parser.add_argument("--rows", type=int, default=30_000)
     parser.add_argument("--waves", type=int, default=600)
     options = parser.parse_args()
-    result: dict[str, object] = {"cores": os.cpu_count()}
+    load = round(os.getloadavg()[0], 1)
+    result: dict[str, object] = {"cores": os.cpu_count(), "load_average": load}
     with tempfile.TemporaryDirectory() as root:
         for name, count, steps, columns in (
             ("table", options.rows, 1, 50),
@@ -92,7 +95,10 @@ def main() -> None:
                     lambda folder=folder, columns=columns: theirs(folder, columns), count
                 ),
             }
-    print(json.dumps(result))
+    text = json.dumps(result)
+    RESULTS.mkdir(exist_ok=True)
+    (RESULTS / "reading.json").write_text(text + "\n")
+    print(text)
 
 
 if __name__ == "__main__":

@@ -20,7 +20,7 @@ from autodl.pickles import dump_waves
 from autodl.records import Example, encode_example, frame
 from formatter.parallel import ahead
 from formatter.sink import Sink
-from formatter.source import SUBSETS, Source, Subset, Table
+from formatter.source import SUBSETS, Codes, Source, Subset, Table
 
 Block = list[bytes | memoryview] | list[bytes]  #: records, in pieces
 BLOCK_BYTES = 1 << 20  # records written at once
@@ -43,7 +43,7 @@ class Plan:
             yield content
             self.on_read(1)
 
-    def labels(self, subset: Subset) -> NDArray[np.int32]:
+    def labels(self, subset: Subset) -> Codes:
         """The number of each row's label set; the labels of a test part are not to be seen."""
         return self.source.index.labels[self.rows[subset]]
 

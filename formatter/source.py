@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal, Protocol, runtime_checkable
+from typing import Any, Literal, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +16,7 @@ from autodl.errors import UsageError
 from autodl.metadata import MatrixSpec
 from autodl.records import Example
 
+Codes = NDArray[np.integer[Any]]  #: of as few bytes as they take
 Subset = Literal["train", "test", "unlabelled"]
 SUBSETS: tuple[Subset, ...] = ("train", "test", "unlabelled")
 
@@ -46,14 +47,14 @@ class Options:
 class Index:
     """Every example of a source, in its order, without its content: millions are a few arrays.
 
-    ``labels`` int32 (n,) says which of ``label_sets`` a row has, the empty one where none is known
+    ``labels`` (n,) says which of ``label_sets`` a row has, the empty one where none is known
     or applies; ``subsets`` int8 (n,) its place in ``SUBSETS``, -1 where the source is not split;
     ``groups`` (n,) are equal for rows that must not be split apart. ``names``, by which predictions
     are given back, are files' names; without them rows are called by their number in their part.
     """
 
     label_sets: Sequence[tuple[str, ...]]
-    labels: NDArray[np.int32]
+    labels: Codes
     subsets: NDArray[np.int8]
     names: Sequence[str] | None = None
     groups: NDArray[np.int32] | None = None
@@ -65,6 +66,8 @@ class Index:
         """What the rows with these numbers are called."""
         if self.names is not None:
             return [self.names[number] for number in rows.tolist()]
+        if (self.subsets == self.subsets[:1]).all():
+            return rows
         numbers = np.empty(len(self), np.int32)
         for subset in range(-1, len(SUBSETS)):
             inside = self.subsets == subset

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from autodl.errors import UsageError
-from formatter.source import SUBSETS, Index
+from formatter.source import SUBSETS, Codes, Index
 
 Numbers = NDArray[np.int32]
 TRAIN, TEST = SUBSETS.index("train"), SUBSETS.index("test")
@@ -38,8 +38,8 @@ def split(index: Index, test: float, seed: int) -> NDArray[np.int8]:
             hint="Give for example --test 0.2.",
         )
     subsets[free] = TRAIN
-    rows = numbers_where(free)
-    labels = index.labels if free.all() else index.labels[rows]
+    rows = slice(None) if free.all() else numbers_where(free)  # no long list without need
+    labels = index.labels[rows]
     if index.groups is None:
         chosen = _choose(index, labels, test, seed)
     else:
@@ -48,17 +48,17 @@ def split(index: Index, test: float, seed: int) -> NDArray[np.int8]:
         of_test[_choose(index, _common_labels(unit, labels), test, seed)] = True
         chosen = numbers_where(of_test[unit])
     if not len(chosen):
-        units = len(rows) if index.groups is None else len(groups)
+        units = len(labels) if index.groups is None else len(groups)
         raise UsageError(
             "split-too-small",
             f"{units} examples or groups are too few to set a test subset apart.",
             hint="Add examples, or bring train and test already split.",
         )
-    subsets[rows[chosen]] = TEST
+    subsets[chosen if isinstance(rows, slice) else rows[chosen]] = TEST
     return subsets
 
 
-def _choose(index: Index, labels: Numbers, test: float, seed: int) -> Numbers:
+def _choose(index: Index, labels: Codes, test: float, seed: int) -> Numbers:
     """Systematic sampling from the units in order of their labels: every class gets its share.
 
     ``labels`` (units,) is the label set of each.
@@ -85,7 +85,7 @@ def _choose(index: Index, labels: Numbers, test: float, seed: int) -> Numbers:
     return np.append(of_test, np.array(more, np.int32))
 
 
-def _sort_by_rank(units: Numbers, labels: Numbers, ranks: Numbers) -> Numbers:
+def _sort_by_rank(units: Numbers, labels: Codes, ranks: Numbers) -> Numbers:
     """The units in order of their labels' ranks, equal ones as they were: a counting sort."""
     size = int(ranks.max(initial=0)) + 1
     blocks = [units[start : start + BLOCK] for start in range(0, len(units), BLOCK)]
@@ -115,7 +115,7 @@ def numbers_where(chosen: NDArray[np.bool_]) -> Numbers:
     return numbers
 
 
-def count_numbers(numbers: Numbers, size: int) -> NDArray[np.int64]:
+def count_numbers(numbers: Codes, size: int) -> NDArray[np.int64]:
     """int64 (size,): how often each number below ``size`` is there."""
     counts = np.zeros(size, np.int64)
     for start in range(0, len(numbers), BLOCK):
@@ -124,7 +124,7 @@ def count_numbers(numbers: Numbers, size: int) -> NDArray[np.int64]:
 
 
 def _untested(
-    index: Index, labels: Numbers, ordered: Numbers, of_name: Counter[str], tested: set[str]
+    index: Index, labels: Codes, ordered: Numbers, of_name: Counter[str], tested: set[str]
 ) -> Iterator[np.int32]:
     """A unit of each label that several have and none of those chosen so far."""
     sets, first = np.unique(labels[ordered], return_index=True)
@@ -135,12 +135,13 @@ def _untested(
             yield ordered[place]
 
 
-def _common_labels(unit: NDArray[np.intp], labels: Numbers) -> Numbers:
+def _common_labels(unit: NDArray[np.intp], labels: Codes) -> Codes:
     """The label set that most rows of each unit have."""
     pairs, counts = np.unique(np.stack([unit, labels]), axis=1, return_counts=True)
     order = np.lexsort((-counts, pairs[0]))  # the commonest first within each unit
     _, first = np.unique(pairs[0][order], return_index=True)
-    return np.asarray(pairs[1][order][first], np.int32)
+    common: Codes = pairs[1][order][first]
+    return common
 
 
 def order_for_training(numbers: Numbers, seed: int) -> Numbers:

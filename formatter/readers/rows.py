@@ -19,11 +19,10 @@ from formatter.csvs import LINE
 from formatter.parallel import ahead
 from formatter.readers.files import sort_labels
 from formatter.readers.listings import SEVERAL, split_labels
-from formatter.source import Index, Options, Shape, subset_code, tell_apart
+from formatter.source import Codes, Index, Options, Shape, subset_code, tell_apart
 from formatter.tables import LABEL_NAMES, SUBSET, Table
 
 UNLABELLED = subset_code("unlabelled")
-Codes = NDArray[np.int32]
 
 
 class Dictionary:
@@ -37,7 +36,7 @@ class Dictionary:
         """Of a column: int32, -1 for null."""
         return pl.col(column).cast(self._kind).to_physical().cast(pl.Int32).fill_null(-1)
 
-    def encode(self, texts: pl.Series) -> Codes:
+    def encode(self, texts: pl.Series) -> NDArray[np.int32]:
         """int32 (n,), -1 for null."""
         return texts.to_frame().select(self.codes(texts.name)).to_series().to_numpy()
 
@@ -76,26 +75,25 @@ class RowSource(ABC):
             )
         self.begin(table)
         labels, units = Dictionary(), Dictionary()
-        codes = [np.empty(0, np.int32)]
+        codes: list[Codes] = [np.empty(0, np.uint8)]
         groups = [np.empty(0, np.int32)]
         subsets = [np.empty(0, np.int8)]
         for frame in ahead(table.frames()):
             subset = subset_code(frame[SUBSET][0]) if len(frame) else -1  # a frame is of one part
             subsets.append(np.full(len(frame), subset, np.int8))
             if subset == UNLABELLED:
-                codes.append(np.full(len(frame), -1, np.int32))
+                codes.append(np.zeros(len(frame), np.uint8))
             else:
                 self._require_labels(frame.select(LINE, *self._labels))
-                codes.append(labels.encode(self._written(frame)))
+                written = 1 + labels.encode(self._written(frame))
+                codes.append(written.astype(np.min_scalar_type(written.max(initial=0))))
             if group is not None:
                 groups.append(units.encode(frame[group]))
             self.take(frame)
         sets = [self._names(written) for written in labels.texts().to_list()]
-        known = np.concatenate(codes)
-        known += 1  # in place: there may be millions
         self.index = Index(
             [(), *sets],
-            known,
+            np.concatenate(codes),
             np.concatenate(subsets),
             groups=tell_apart(np.concatenate(groups)) if group is not None else None,
         )
