@@ -1,15 +1,18 @@
 """Examples are read once, kept small, and computed features survive a missed deadline."""
 
+import io
 import time
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from winner_solution import config
 from winner_solution.budget import Deadline, OutOfTimeError
 from winner_solution.data import Subset, _Matrix, open_task, spread
 from winner_solution.domain import Shape
 from winner_solution.features.generic import Generic
+from winner_solution.features.patches import Patches
 from winner_solution.pictures import Frame, decode_picture, frame_of_arrays, shrink_array
 
 from .fakes import FakeDataset, FakeMetadata, generate, png
@@ -52,8 +55,10 @@ def test_features_computed_before_the_deadline_are_kept() -> None:
     clock = iter([0.0, 2.0])
     with pytest.raises(OutOfTimeError):
         subset.features(slow, subset.rows, Deadline(1.0, lambda: next(clock)))
+    assert 0 < subset.count_features(slow) < len(subset)
     subset.features(slow, subset.rows)
-    assert sum(calls) == len(subset)
+    assert sum(calls) == len(subset) == subset.count_features(slow)
+    assert subset.extraction_seconds > 0
 
 
 def test_ready_gives_the_rows_that_made_it() -> None:
@@ -116,3 +121,21 @@ def test_wide_features_are_kept_in_a_file_without_a_name(monkeypatch: pytest.Mon
     assert isinstance(matrix._values, np.memmap)
     assert matrix.get(np.array([1, 4])) == pytest.approx(values[::-1], rel=1e-3, abs=1e-4)
     assert matrix.known.tolist() == [False, True, False, False, True, False]
+
+
+def test_patches_are_learnt_from_pictures_all_over_whoever_asks_first() -> None:
+    one, many = subset_of("image"), subset_of("image")
+    first, later = Patches(16, 32), Patches(16, 32)
+    first(one, one.rows[:1])
+    later(many, many.rows)
+    assert np.array_equal(first(one, one.rows), later(many, many.rows))
+
+
+@pytest.mark.filterwarnings("error")
+def test_a_palette_with_transparent_colours_is_read() -> None:
+    out = io.BytesIO()
+    picture = Image.new("P", (8, 8), 1)
+    picture.putpalette([0, 0, 0, 200, 100, 50])
+    picture.save(out, "png", transparency=bytes([0, 128]))
+    pixels = decode_picture(out.getvalue(), (8, 8), 3)
+    assert pixels.tolist() == np.full((8, 8, 3), (200, 100, 50)).tolist()

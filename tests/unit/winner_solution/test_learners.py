@@ -42,6 +42,7 @@ LEARNERS = {
     "table-linear": ("table", lambda: TableLinear()),
     "kernel": ("table", lambda: Kernel()),
     "kernel-mel": ("audio", lambda: Kernel(MelStatistics())),
+    "kernel-patches": ("image", lambda: Kernel(Patches(16, 32), 1e-3)),
     "forest-course": ("series", lambda: Forest(Course(16))),
     "sparse-linear": ("sparse", lambda: SparseLinear()),
     "text-linear": ("text", lambda: TextLinear()),
@@ -67,6 +68,7 @@ LEARNERS = {
     "generic-text": ("text", lambda: Linear(Generic(), 1e-4)),
     "generic-video": ("video", lambda: Linear(Generic(), 1e-4)),
     "frozen-image": ("image", lambda: Linear(FrozenImage("mobilenet-v2", 32), 1e-3)),
+    "kernel-frozen-image": ("image", lambda: Kernel(FrozenImage("mobilenet-v2", 32), 1e-3)),
     "frozen-video": (
         "video",
         lambda: FrozenVideo(FrozenFrames(FrozenImage("mobilenet-v2", 32), 3), 1e-3, closes=0.5),
