@@ -7,6 +7,8 @@ supervisor, and in how its programs report.
 from __future__ import annotations
 
 import sys
+import time
+from contextlib import suppress
 from pathlib import Path
 
 from service.executors.base import RunKind, RunSpec
@@ -64,6 +66,23 @@ def write_run(
     path = folder / "supervisor.json"
     _write_private(path, task.model_dump_json())
     return path
+
+
+def note_cancel(folder: Path) -> Path:
+    """Leave word in a run's folder, if there is one, that it is to end; return where it stands."""
+    wanted = folder / "cancel"
+    with suppress(OSError):  # on a full disk it ends all the same
+        if folder.is_dir() and not wanted.exists():
+            wanted.touch()
+    return wanted
+
+
+def is_fresh(path: Path, seconds: float) -> bool:
+    """Whether the file was written so short a while ago; not if the clock was set back since."""
+    try:
+        return 0 <= time.time() - path.stat().st_mtime < seconds
+    except FileNotFoundError:
+        return False
 
 
 def _limits(spec: RunSpec) -> dict[str, float]:

@@ -9,9 +9,7 @@ from __future__ import annotations
 import shutil
 import subprocess
 import sys
-import time
 from collections.abc import Collection
-from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 
@@ -20,7 +18,7 @@ import psutil
 from autodl import sandbox
 from autodl.errors import PlatformError
 from service.executors.base import Capabilities, End, Observation, Phase, RunKind, RunSpec
-from service.executors.folders import list_programs, write_run
+from service.executors.folders import is_fresh, list_programs, note_cancel, write_run
 from service.settings import Settings, inherited_environment
 from service.worker import supervisor
 from service.worker.program import explain_disk, read_guest_log
@@ -95,13 +93,10 @@ class LocalExecutor:
         folder = self.root / run_id
         if not folder.is_dir():
             return
-        wanted = folder / "cancel"
-        with suppress(OSError):  # on a full disk it ends all the same
-            if not wanted.exists():
-                wanted.touch()
+        wanted = note_cancel(folder)
         status = supervisor.read_status(folder)
         if self._is_supervised(folder):
-            if _is_fresh(wanted, PATIENCE_SECONDS):
+            if is_fresh(wanted, PATIENCE_SECONDS):
                 if status is not None:
                     _end(status.pid, kill=False)
                 return
@@ -138,7 +133,7 @@ class LocalExecutor:
         status = supervisor.read_status(folder)
         canceled = (folder / "cancel").exists()
         if status is None:
-            fresh = _is_fresh(folder / "supervisor.json", START_SECONDS)
+            fresh = is_fresh(folder / "supervisor.json", START_SECONDS)
             phase = Phase.STARTING if lives or fresh else Phase.ABSENT
             if canceled and not lives:
                 return Observation(run_id=run_id, phase=Phase.ENDED, end=End.CANCELED)
@@ -184,14 +179,6 @@ class LocalExecutor:
             database_url=self.settings.effective_database_url,
             storage=self.settings.effective_storage,
         )
-
-
-def _is_fresh(path: Path, seconds: float) -> bool:
-    """Whether the file was written so short a while ago; not if the clock was set back since."""
-    try:
-        return 0 <= time.time() - path.stat().st_mtime < seconds
-    except FileNotFoundError:
-        return False
 
 
 def _environment_of(process: psutil.Process) -> dict[str, str]:

@@ -11,14 +11,13 @@ import math
 import shlex
 import shutil
 import subprocess
-import time
 from collections.abc import Collection, Iterable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 
 from autodl.errors import PlatformError
 from service.executors.base import Capabilities, Observation, Phase, RunKind, RunSpec
-from service.executors.folders import list_programs, write_run
+from service.executors.folders import is_fresh, list_programs, note_cancel, write_run
 from service.executors.queue import (
     SACCT_FORMAT,
     SEPARATOR,
@@ -115,13 +114,9 @@ class SlurmExecutor:
 
     def cancel(self, run_id: str) -> None:
         """Ask the supervisor; later kill it, upon which the node ends what it left."""
-        wanted = self.root / run_id / "cancel"
-        with suppress(OSError):  # on a full disk it ends all the same, by force
-            if wanted.parent.is_dir() and not wanted.exists():
-                wanted.touch()
-        age = time.time() - wanted.stat().st_mtime if wanted.exists() else PATIENCE_SECONDS
+        wanted = note_cancel(self.root / run_id)
         jobs = f"--name=adl-{run_id}"
-        if 0 <= age < PATIENCE_SECONDS:  # by the file server's clock; less than none: by another
+        if is_fresh(wanted, PATIENCE_SECONDS):
             self._call("scancel", jobs, "--state=PENDING")
             self._call("scancel", jobs, "--state=RUNNING", "--batch", "--signal=TERM")
         else:
