@@ -48,6 +48,7 @@ if TYPE_CHECKING:
 BATCH = 500
 LEASE_SECONDS = 45.0  # within which a lost run is noticed
 GRACE_SECONDS = 60.0  # for what follows from it
+START_SECONDS = 300.0  # for an executor to accept a run; see reconciler.py
 S = SubmissionState
 Found = Iterator[tuple[str, str]]  # kind and message
 
@@ -254,6 +255,8 @@ def _judge_waiting(life: Life, now: datetime, queue_seconds: float) -> Found:
         if now > until + patience:
             yield "stuck", "It has waited for longer than it may."
         return
+    if run.state is RunState.CREATED:  # its executor has no room, or is away
+        patience += timedelta(seconds=START_SECONDS)
     if now - (run.observed_at or run.created_at) > patience:
         yield "stuck", "Its run is not looked after: does a reconciler run?"
     if run.deadline is not None and now > run.deadline + patience:
