@@ -1,5 +1,6 @@
 """A submission's whole life on a real Slurm, by the one reconciler: its programs really run."""
 
+import json
 import threading
 import time
 from collections.abc import Callable
@@ -7,6 +8,7 @@ from collections.abc import Callable
 import pytest
 import uvicorn
 
+from autodl import sandbox
 from autodl.errors import PlatformError
 from service.app import create_app
 from service.executors.slurm import SlurmExecutor
@@ -20,6 +22,9 @@ from tests.integration.engine.test_restart import zip_folder
 from tests.slurm import Cluster
 
 pytestmark = pytest.mark.slow
+HELD = sandbox.level(
+    sandbox.strength()
+)  # as strongly as this machine can, and a job is to see to it
 
 
 class SlurmWorld(World):
@@ -45,7 +50,9 @@ class SlurmWorld(World):
 @pytest.fixture
 def world(tmp_path, guests, slurm_cluster):
     solutions = {folder.name: folder for folder in guests.iterdir()}
-    settings = Settings(data=tmp_path / "data", gpus=(), solutions=solutions)
+    settings = Settings(
+        data=tmp_path / "data", gpus=(), solutions=solutions, require_isolation=HELD
+    )
     app = create_app(settings, executor=None)  # type: ignore[arg-type]
     server = uvicorn.Server(uvicorn.Config(app, port=0, log_config=None))
     thread = threading.Thread(target=server.run, daemon=True)
@@ -77,8 +84,12 @@ def test_a_run_reports_from_its_job_and_its_results_are_stored(world, tiny_bundl
     assert {f"runs/{run.id}/{name}" for name in ("predictions.csv", "curve.svg", "log.txt")} <= {
         *files
     }
-    log = world.storage.read(f"{service.run_prefix(run.id)}/log.txt")
+    log, manifest = (
+        world.storage.read(f"{service.run_prefix(run.id)}/{name}")
+        for name in ("log.txt", "manifest.json")
+    )
     assert b"[solve ended with code 0" in log
+    assert json.loads(manifest)["isolation"]["level"] == HELD
 
 
 def test_bad_data_are_rejected_and_a_job_ended_by_hand_is_made_anew(
