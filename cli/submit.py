@@ -9,7 +9,7 @@ import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -35,7 +35,6 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from client import Submission
-    from client.transfer import SubmitOptions
     from formatter.source import Options
 
 INVALID_DATA = 3
@@ -84,7 +83,7 @@ def submit(
     --jobs are those of autodl format, for raw data only. Ctrl-C ends the following; the run
     goes on.
     """
-    from cli.follow import exit_as, talk
+    from cli.follow import talk
 
     console = talk()
     options = read_options(
@@ -106,11 +105,17 @@ def submit(
         if dry_run:
             console.print("The data are fit to be submitted. Nothing was sent (--dry-run).")
             return
-        title = name or source.resolve().stem
+        asked: dict[str, Any] = {"name": name or source.resolve().stem, "solution": solution}
+        asked |= {"budget_seconds": budget} | ({"review": True} if review else {})
         watching = watching and not review
-        submission = _send(
-            bundle, title, budget, solution, watching, review, url, token_file, console
-        )
+        submission = _send(bundle, asked, watching, url, token_file, console)
+    _tell(submission, watching, as_json)
+
+
+def _tell(submission: Submission, watching: bool, as_json: bool) -> None:
+    """Print what is known of it; the exit code says how a followed run ended."""
+    from cli.follow import exit_as
+
     if as_json:
         typer.echo(json.dumps(submission.raw, indent=1))
     elif not watching:
@@ -121,11 +126,8 @@ def submit(
 
 def _send(
     bundle: Path,
-    name: str,
-    budget: float | None,
-    solution: str | None,
+    asked: dict[str, Any],
     watching: bool,
-    review: bool,
     url: str | None,
     token_file: Path | None,
     console: Console,
@@ -133,17 +135,9 @@ def _send(
     """Upload the bundle and, if wanted, follow its run to the end."""
     from cli.follow import upload_bar, watch_submission
 
-    options: SubmitOptions = {"review": True} if review else {}
     with connect(url, token_file) as service:
         with upload_bar(console) as on_progress:
-            submission = service.submit(
-                bundle,
-                name=name,
-                budget_seconds=budget,
-                solution=solution,
-                on_progress=on_progress,
-                **options,
-            )
+            submission = service.submit(bundle, on_progress=on_progress, **asked)
         console.print(f"Submitted as {submission.id}")
         console.print(f"See {find_url(url)}/submissions/{submission.id}")
         return watch_submission(service, submission.id, console) if watching else submission
