@@ -106,6 +106,7 @@ def _draw(used: Used, quantity: _Quantity, colour: str) -> str:
     line = "L".join(f"{x(seconds)} {y(value)}" for seconds, value in points)
     start, label = x(min(used.budget_from_seconds, last)), escape(quantity.name)
     table = escape(gettext("its figures are in the table below."))
+    is_late = start > WIDTH / 2
     budget = escape(gettext("the budget begins"))
     shapes = (
         f'<path d="M{LEFT} {TOP}V{y(0)}H{WIDTH - RIGHT}" stroke="currentColor"'
@@ -113,7 +114,8 @@ def _draw(used: Used, quantity: _Quantity, colour: str) -> str:
         f'<path d="M{x(used.seconds[0])} {y(0)}L{line}V{y(0)}Z" fill="{colour}"'
         f' fill-opacity=".18"/><path d="M{line}" stroke="{colour}" stroke-width="2" fill="none"/>'
         f'<path d="M{start} {TOP}V{y(0)}" stroke="currentColor" stroke-dasharray="4 4"/>'
-        f'<text x="{start}" y="{HEIGHT - 8}">{budget}</text>'
+        f'<text x="{start + (-5 if is_late else 5)}" y="{TOP + 8}" opacity=".8"'
+        f' text-anchor="{"end" if is_late else "start"}">{budget}</text>'
         f'<text x="{LEFT - 8}" y="{TOP + 5}" text-anchor="end">{quantity.show(highest)}</text>'
         f'<text x="{LEFT - 8}" y="{y(0)}" text-anchor="end">0</text>'
         f'<text x="{LEFT}" y="16" font-weight="600">{label}</text>'

@@ -28,6 +28,8 @@ SERVICE = Path(__file__).resolve().parents[1]
 
 def show_mistakes(bundle: Path, folder: Path, rows: list[int]) -> list[Example]:
     """Those rows of the test set, made in the new ``folder``; none where the child fails."""
+    if not rows:
+        return []
     folder.mkdir(exist_ok=True)
     run_confined(
         "service.worker.showcase",

@@ -7,7 +7,13 @@ import numpy as np
 import pytest
 
 from autodl.metrics import measure
-from service.web.figures import MAX_NAMED, confusion_svg, list_confusions, say_calibration
+from service.web.figures import (
+    MAX_NAMED,
+    confusion_svg,
+    list_confusions,
+    pick_classes,
+    say_calibration,
+)
 
 HOSTILE = ["<script>alert(1)</script>", '" onload="x', "a&b", "喵" * 40, "{{ 7*7 }}"]
 
@@ -91,3 +97,13 @@ def test_a_result_is_shared_run_again_and_deleted_by_buttons(installation) -> No
     assert again.headers["Location"] != path
     installation.http.post(f"{path}/delete")
     assert installation.http.get(path).status_code == 410
+
+
+def test_of_very_many_classes_those_that_are_confused_most_are_drawn() -> None:
+    metrics = make_metrics([f"class {n}" for n in range(150)], rows=3000, noise=0.1)
+    metrics["confusion"] += [[140, 149, 500]]
+    shown = pick_classes(metrics)
+    assert len(shown) == MAX_NAMED
+    assert shown == sorted(shown)
+    assert {140, 149} <= set(shown)
+    assert "500 of" in confusion_svg(metrics)

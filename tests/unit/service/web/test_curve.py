@@ -8,7 +8,7 @@ from xml.etree import ElementTree
 
 import pytest
 
-from service.web.curve import HEIGHT, LEFT, RIGHT, WIDTH, curve_svg
+from service.web.curve import HEIGHT, LEFT, RIGHT, WIDTH, Series, curve_svg, curves_svg
 
 SVG = "{http://www.w3.org/2000/svg}"
 
@@ -86,3 +86,32 @@ def test_it_is_described_in_words() -> None:
 def test_only_a_picture_of_its_own_brings_a_style() -> None:
     assert "<style>" in curve_svg([], 60)
     assert "style" not in curve_svg([Point(1, 0.1, 0.1)], 60, inline=True)
+
+
+def test_several_curves_are_told_apart_by_dashes_and_letters() -> None:
+    series = [
+        Series(f"<{name}>", [Point(10, nauc), Point(50, nauc)], budget)
+        for name, nauc, budget in (("one", 0.5, 60), ("two", 0.51, 120))
+    ]
+    root = ElementTree.fromstring(curves_svg(series, "Both <of> them"))
+    lines = [p for p in root.iter(f"{SVG}path") if p.get("stroke-width") == "2.2"]
+    assert len({(line.get("stroke"), line.get("stroke-dasharray")) for line in lines}) == 2
+    letters = {t.text: t for t in root.iter(f"{SVG}text") if t.get("font-weight") == "700"}
+    assert list(letters) in (["A", "B"], ["B", "A"])
+    ends = [(float(letter.get("x")), float(letter.get("y"))) for letter in letters.values()]
+    assert abs(ends[0][1] - ends[1][1]) >= 16  # they do not touch
+    assert max(x for x, _ in ends) + 10 <= WIDTH
+    assert float(letters["A"].get("x")) < float(letters["B"].get("x"))  # its budget is shorter
+    description = root.findtext(f"{SVG}desc")
+    assert "A, <one>: NAUC over time" in description
+    assert "B, <two>: NAUC over time" in description
+    assert root.findtext(f"{SVG}title") == "Both <of> them"
+
+
+def test_curves_beside_leave_the_own_one_shaded() -> None:
+    beside = [Series("linear", [Point(5, 0.3)], 60)]
+    svg = curve_svg([Point(10, 0.5, 0.4)], 60, inline=True, beside=beside)
+    assert svg.count('fill-opacity=".18"') == 1
+    assert "A: NAUC" in svg
+    assert "B, linear: NAUC" in svg
+    assert ">A</text>" not in curve_svg([Point(10, 0.5, 0.4)], 60)
