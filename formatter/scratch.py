@@ -15,6 +15,7 @@ Floats = NDArray[np.float32]
 
 BLOCK_ROWS = 4096
 BUFFER_BYTES = 1 << 20
+PLACES = 1 << 20  # looked up at a time: NumPy makes eight bytes of each first
 STRETCH_BYTES = 32 << 20  # of rows that are put in order in memory
 
 
@@ -47,7 +48,9 @@ class RowFile:
             return
         stretch = max(BLOCK_ROWS, STRETCH_BYTES // (4 * self._columns))
         places = np.full(self._count, -1, np.int32)
-        places[rows] = np.arange(len(rows), dtype=np.int32)
+        for start in range(0, len(rows), PLACES):
+            part = rows[start : start + PLACES]
+            places[part] = np.arange(start, start + len(part), dtype=np.int32)
         filled = np.arange(0, len(rows), stretch, dtype=np.int64)
         room = np.empty((min(len(rows), stretch), self._columns), np.float32)
         with tempfile.TemporaryFile(dir=self._folder) as dealt:

@@ -71,7 +71,7 @@ def _choose(index: Index, labels: Codes, test: float, seed: int) -> Numbers:
     rank = {names: number for number, names in enumerate(sorted(present))}
     ranks = np.array([rank.get(names, 0) for names in index.label_sets], np.int32)
     shared = np.array([all(of_name[n] > 1 for n in names) for names in index.label_sets], bool)
-    ordered = numbers_where(shared[labels])
+    ordered = numbers_where(_look_up(shared, labels))
     np.random.default_rng(seed).shuffle(ordered)
     ordered = _sort_by_rank(ordered, labels, ranks)
     chosen = [ordered[:0]]
@@ -104,6 +104,14 @@ def _sort_by_rank(units: Numbers, labels: Codes, ranks: Numbers) -> Numbers:
     return result
 
 
+def _look_up(table: NDArray[np.bool_], numbers: Codes) -> NDArray[np.bool_]:
+    """``table[numbers]``, where NumPy would make eight bytes of each number first."""
+    found = np.empty(len(numbers), bool)
+    for start in range(0, len(numbers), BLOCK):
+        found[start : start + BLOCK] = table[numbers[start : start + BLOCK]]
+    return found
+
+
 def numbers_where(chosen: NDArray[np.bool_]) -> Numbers:
     """int32 (n,): the places of what is true."""
     numbers = np.empty(np.count_nonzero(chosen), np.int32)
@@ -127,12 +135,17 @@ def _untested(
     index: Index, labels: Codes, ordered: Numbers, of_name: Counter[str], tested: set[str]
 ) -> Iterator[np.int32]:
     """A unit of each label that several have and none of those chosen so far."""
-    sets, first = np.unique(labels[ordered], return_index=True)
-    for at, place in zip(sets.tolist(), first.tolist(), strict=True):
+    firsts: dict[int, np.int32] = {}
+    for start in range(0, len(ordered), BLOCK):
+        block = ordered[start : start + BLOCK]
+        sets, first = np.unique(labels[block], return_index=True)
+        for at, place in zip(sets.tolist(), first.tolist(), strict=True):
+            firsts.setdefault(at, block[place])
+    for at in sorted(firsts):
         names = index.label_sets[at]
         if any(of_name[name] >= ENOUGH and name not in tested for name in names):
             tested.update(names)
-            yield ordered[place]
+            yield firsts[at]
 
 
 def _common_labels(unit: NDArray[np.intp], labels: Codes) -> Codes:
