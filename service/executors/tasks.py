@@ -50,6 +50,7 @@ def build_tasks(
             budget_seconds=spec.solve.budget_seconds,
             construction_seconds=spec.solve.construction_seconds,
             gpu=gpu,
+            require_isolation=settings.require_isolation,
             memory_bytes=memory_bytes,
             weights=settings.weights,
         ),

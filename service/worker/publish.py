@@ -39,11 +39,11 @@ def publish(task: PublishTask) -> None:
     """Raises ``PlatformError`` when the run must be repeated, or may no longer write."""
     began = time.time()
     reporter = open_reporter(task.report_to)
-    reporter.steps(_read_steps(task) | {"publish": [began, None]})
     reporter.storage.put(reporter.key(LOG_NAME), [read_log(task)])
     if (resources := read_resources(task)) is not None:
         reporter.storage.put(reporter.key(RESOURCES_NAME), [resources])
     try:
+        reporter.steps(_read_steps(task) | {"publish": [began, None]})
         error = find_error(task)
         if error is not None and error["family"] == "platform":
             raise PlatformError(error["code"], error["message"], hint=error["hint"])

@@ -12,6 +12,7 @@ import signal
 import sys
 from pathlib import Path
 
+from autodl import sandbox
 from autodl.errors import BundleError, PlatformError
 from autodl.processes import share_memory
 from autodl.solve import Equipment, Limits
@@ -38,6 +39,7 @@ def solve(task: SolveTask) -> Json | None:
     if task.solution is None:
         _check_confined(task, memory_bytes)
         return None
+    _check_isolation(task.require_isolation)
     outcome = run_solution(
         task.bundle,
         task.solution,
@@ -52,6 +54,17 @@ def solve(task: SolveTask) -> Json | None:
         ),
     )
     return outcome.to_json()
+
+
+def _check_isolation(wanted: str) -> None:
+    """Each run for itself: where it runs may be weaker than where the service started."""
+    reached = sandbox.level(sandbox.strength())
+    if sandbox.LEVELS.index(reached) < sandbox.LEVELS.index(wanted):
+        raise PlatformError(
+            "isolation-too-weak",
+            f"The solution would be held by {reached!r} here; the operator asked for {wanted!r}.",
+            hint="It was not run. The operator's `autodl doctor` says what is missing.",
+        )
 
 
 def _check_confined(task: SolveTask, memory_bytes: int) -> None:

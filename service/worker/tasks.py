@@ -44,6 +44,7 @@ class SolveTask(Task):
     budget_seconds: float
     construction_seconds: float
     gpu: str | None
+    require_isolation: str = "none"  #: below this level of ``autodl.sandbox`` nothing is run
     memory_bytes: int | None = None  #: ``None``: four fifths of what there is
     weights: str | None = None
 

@@ -1,40 +1,95 @@
-"""Any order of faults: a model of a submission's life, against the real loop and database."""
+"""Any order of faults: a model of a submission's life, against the real loop and database.
 
+In ``make test`` a few hundred steps. A night's worth, with the count and the time it took:
+
+    python -m tests.integration.engine.test_submission_model 100000
+"""
+
+import functools
+import logging
+import sys
 import tempfile
+import time
 from contextlib import nullcontext
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
+import structlog
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    invariant,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
 
 from autodl.errors import PlatformError, UsageError
+from service.db import Database, migrate
 from service.executors.base import End
+from service.integrity import audit
 from service.models import Json, Run, RunKind, RunState, utc_now
 from service.models import SubmissionState as S
 from service.settings import Settings
+from service.storage import FileStorage
 from service.submissions import repository, service
+from tests.clock import simulated
 from tests.integration.engine.conftest import POINT, World
 
 MAX_RUNS = 2 * (1 + service.RETRIES)
 FAULT = {"family": "solution", "code": "solution-train", "message": "It raised.", "hint": ""}
 
 
+@functools.cache
+def make_database() -> bytes:
+    """With all tables and no row; to make it takes longer than a life."""
+    with tempfile.TemporaryDirectory() as folder:
+        database = Database(f"sqlite:///{folder}/db")
+        migrate(database)
+        database.close()
+        return (Path(folder) / "db").read_bytes()
+
+
+class Away(FileStorage):
+    """A store that nobody reaches."""
+
+    def exists(self, key: str) -> bool:
+        raise PlatformError("storage-unavailable", "The object store failed.")
+
+
+AWAY = Away(Path("/nowhere"))
+
+
 class Life(RuleBasedStateMachine):
-    """Two submissions in one slot; runs, executor, loop and user act in any order."""
+    """Two submissions in one slot; runs, executor, store, clock, loop and user act in any order."""
+
+    steps = 0
 
     def __init__(self) -> None:
         super().__init__()
+        self.time = simulated()
+        self.clock = self.time.__enter__()
         self.folder = tempfile.TemporaryDirectory()
-        self.world = World(Settings(data=Path(self.folder.name), gpus=()))
+        given = Settings(data=Path(self.folder.name), gpus=())
+        (given.data / "autodl.db").write_bytes(make_database())
+        self.world = World(given)
         self.ids = [self.world.submit(), self.world.submit()]
         self.accepted: list[str] = []  # runs whose outcome was recorded by themselves
 
     def teardown(self) -> None:
-        self.world.database.close()
-        self.folder.cleanup()
+        try:
+            self.check_all()
+        finally:
+            self.world.database.close()
+            self.folder.cleanup()
+            self.time.__exit__(None, None, None)
+
+    def check_all(self) -> None:
+        """What ``autodl admin audit`` looks at, but for files, of which no run here makes any."""
+        found = audit(self.world.settings, self.world.database, self.world.storage)
+        assert [flaw for flaw in found.flaws if flaw.kind not in ("missing", "stuck")] == []
 
     def all_runs(self) -> list[Run]:
         return [run for i in self.ids for run in self.world.runs(i)]
@@ -46,6 +101,19 @@ class Life(RuleBasedStateMachine):
     @rule()
     def restart(self) -> None:
         self.world.restart()
+
+    @rule(minutes=st.sampled_from([0.2, 2, 30, 3000]))
+    def wait(self, minutes: float) -> None:
+        self.clock.advance(minutes=minutes)
+
+    @rule(refuses=st.booleans())
+    def refuse(self, refuses: bool) -> None:
+        """The executor takes no run for a while."""
+        self.world.executor.refuses = refuses
+
+    @rule(is_away=st.booleans())
+    def lose_store(self, is_away: bool) -> None:
+        self.world.reconciler.storage = AWAY if is_away else self.world.storage
 
     @rule(index=st.integers(0, 1))
     def cancel(self, index: int) -> None:
@@ -87,6 +155,7 @@ class Life(RuleBasedStateMachine):
 
     @invariant()
     def the_truth_is_one(self) -> None:
+        Life.steps += 1
         for submission_id in self.ids:
             submission = self.world.see(submission_id)
             with self.world.database.read() as session:
@@ -110,9 +179,12 @@ class Life(RuleBasedStateMachine):
 
     @rule()
     def everything_ends(self) -> None:
-        """From wherever it is, when runs now do what they should, both submissions end."""
+        """From wherever it is, when all now do what they should, both submissions end."""
+        self.world.executor.refuses = False
+        self.world.reconciler.storage = self.world.storage
         for _ in range(30):
             if all(self.world.see(i).state in service.ENDED for i in self.ids):
+                self.check_all()
                 return
             self.world.tick()
             for run in self.all_runs():
@@ -134,10 +206,27 @@ class Life(RuleBasedStateMachine):
             service.finish_solve(session, run.id, token, result=result, error=fault)
 
 
-Life.TestCase.settings = settings(
-    max_examples=10,
-    stateful_step_count=25,
-    deadline=None,
-    suppress_health_check=[HealthCheck.too_slow],
-)
+def limits(examples: int, steps: int) -> settings:
+    return settings(
+        max_examples=examples,
+        stateful_step_count=steps,
+        deadline=None,
+        suppress_health_check=[HealthCheck.too_slow],
+    )
+
+
+Life.TestCase.settings = limits(10, 25)
 TestLife = pytest.mark.slow(Life.TestCase)
+
+
+def main() -> None:
+    """So many steps of other lives each time."""
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
+    wanted, began = int(sys.argv[1]), time.monotonic()
+    while Life.steps < wanted:
+        run_state_machine_as_test(Life, settings=limits(50, 50))
+        print(f"{Life.steps} steps in {time.monotonic() - began:.0f} s", flush=True)
+
+
+if __name__ == "__main__":
+    main()
