@@ -46,8 +46,7 @@ from tests.clock import Clock, simulated
 
 BEGIN = datetime(2026, 6, 1, tzinfo=UTC)
 RESULTS = Path(__file__).parent / "results"
-DAY = 86_400.0
-HOUR = 3600.0
+DAY, HOUR = 86_400.0, 3600.0  # seconds
 #: share of the users, and how many submissions each of them has for one of a light user's
 CLASSES = {"light": (0.70, 1.0), "regular": (0.25, 4.0), "heavy": (0.05, 30.0)}
 BUDGETS = {1200.0: 0.70, 1800.0: 0.15, 300.0: 0.10, 3600.0: 0.05}  # seconds
@@ -371,19 +370,14 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
 
 def write_table(result: dict) -> str:
     """The figures for people."""
-    waits = "".join(
-        f"| {name} | {w['started']:,} | {w['median_minutes']:g} | {w['p95_minutes']:g} "
-        f"| {w['max_minutes']:g} |\n"
-        for name, w in result["waits"].items()
-    )
-    rest = {k: v for k, v in result.items() if k not in ("waits", "command", "machine")}
-    lines = "".join(f"| {key} | {json.dumps(value)} |\n" for key, value in rest.items())
-    return (
-        f"# A simulated month\n\n`{result['command']}` on {result['machine']}\n\n"
-        "Waits from acceptance to the first second on a GPU:\n\n"
-        f"| users | started | median (min) | 95 % (min) | longest (min) |\n|---|---|---|---|---|\n"
-        f"{waits}\n| figure | value |\n|---|---|\n{lines}"
-    )
+    text = f"# A simulated month\n\n`{result['command']}` on {result['machine']}\n\n"
+    text += "Waits are from acceptance to the first second on a GPU, in minutes.\n\n"
+    text += "| users | started | median | 95 % | longest |\n|---|---|---|---|---|\n"
+    for name, waits in result["waits"].items():
+        text += f"| {name} | " + " | ".join(f"{value:,g}" for value in waits.values()) + " |\n"
+    text += "\n| figure | value |\n|---|---|\n"
+    told = {k: v for k, v in result.items() if k not in ("waits", "command", "machine")}
+    return text + "".join(f"| {key} | {json.dumps(value)} |\n" for key, value in told.items())
 
 
 def main() -> None:
