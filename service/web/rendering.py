@@ -70,6 +70,7 @@ templates.install_gettext_callables(  # type: ignore[attr-defined]  # the extens
 templates.filters |= {
     "code": formats.mark_code,
     "said": say_reason,
+    "translated": find_text,
     "number": formats.format_number,
     "percent": formats.format_percent,
     "time": formats.format_time,

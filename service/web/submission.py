@@ -48,6 +48,26 @@ BASELINES = {
     "pretrained": N_("a linear model on a pretrained network"),
     "finetune": N_("a fine-tuned MobileNetV2"),
 }
+#: what the check says of the data as a whole
+SUMMARY = {
+    "name": N_("Name"),
+    "layout": N_("Layout"),
+    "modality": N_("Kind"),
+    "classes": N_("Classes"),
+    "vocabulary": N_("Vocabulary"),
+    "multi_label": N_("Several labels an item"),
+    "soft_labels": N_("Labels with weights"),
+    "balance": N_("Balance of the classes"),
+}
+#: kinds of data, by their own names
+MODALITIES = (
+    N_("image"),
+    N_("video"),
+    N_("tabular"),
+    N_("text"),
+    N_("speech"),
+    N_("series"),
+)
 #: what a file of the results is, where its name does not say it
 FILES = {
     "predictions.csv": N_("predictions by item and class"),
@@ -140,6 +160,7 @@ def describe(context: Context, submission: Submission, *, is_owner: bool) -> dic
         "items": items,
         "log": log,
         "failure": results.find_json(context, submission, FAILURE),
+        "summary_words": SUMMARY,
         "class_counts": _count_classes(submission.report),
         "metrics": metrics,
         "mistakes_shown": read_mistakes(context, submission),
