@@ -30,6 +30,7 @@ from service.web.rendering import render
 
 LISTED = 25
 AUDITED = 20
+QUEUED = 50
 #: what may be wrong with a run, and what that means
 TROUBLES = {
     "overdue": N_("It is past all its limits: its executor does not end it."),
@@ -85,14 +86,15 @@ def _render_admin(
     capabilities = context.executor.capabilities()
     with context.database.read() as session:
         places, running = queue.list_places(session, capabilities.slots[RunKind.SOLVE])
-        waiting = {p.id: session.get_one(Submission, p.id) for p in places}
+        shown = places[:QUEUED]
+        waiting = {p.id: session.get_one(Submission, p.id) for p in shown}
         found = repository.list_accounts(session, limit=LISTED + 1, after=after)
         accounts = [_describe_account(context, session, account) for account in found[:LISTED]]
         values = {
             "work": operations.list_work(session),
             "failures": operations.list_failures(session),
             "counts": operations.count_states(session),
-            "owners": {p.account_id: session.get_one(Account, p.account_id).name for p in places},
+            "owners": {p.account_id: session.get_one(Account, p.account_id).name for p in shown},
             "uploads": operations.measure_stored(session),
             "audited": audit.list_audit(session, limit=AUDITED),
         }
@@ -101,7 +103,8 @@ def _render_admin(
         "admin.html",
         describe(error).status if error else 200,
         **values,
-        places=places,
+        places=shown,
+        places_count=len(places),
         waiting=waiting,
         running=running,
         accounts=accounts,

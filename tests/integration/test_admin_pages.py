@@ -177,3 +177,13 @@ def test_nothing_in_the_leaderboard_is_rendered_unescaped(installation) -> None:
     assert "alert(1)" in page
     for live in ("<script>alert", "<img src=x", "\"'><"):
         assert live not in page
+
+
+def test_of_a_long_queue_the_page_shows_the_beginning(installation, monkeypatch) -> None:
+    monkeypatch.setattr("service.web.admin.QUEUED", 2)
+    for number in range(3):
+        installation.submit(name=f"waiting {number}")
+    queue = installation.http.get("/admin").text.partition('id="queue"')[2]
+    assert "waiting 1" in queue
+    assert "waiting 2" not in queue.partition("</section>")[0]
+    assert "The first 2 of 3." in queue
