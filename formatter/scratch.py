@@ -52,12 +52,13 @@ class RowFile:
             part = rows[start : start + PLACES]
             places[part] = np.arange(start, start + len(part), dtype=np.int32)
         filled = np.arange(0, len(rows), stretch, dtype=np.int64)
-        room = np.empty((min(len(rows), stretch), self._columns), np.float32)
         with tempfile.TemporaryFile(dir=self._folder) as dealt:
             for start, block in self._blocks():
                 place = places[start : start + len(block)]
                 kept = np.flatnonzero(place >= 0)
                 self._deal(dealt.fileno(), block, kept, place[kept] // stretch, filled)
+            del places  # some megabytes for each million rows
+            room = np.empty((min(len(rows), stretch), self._columns), np.float32)
             for start in range(0, len(rows), stretch):
                 part = rows[start : start + stretch]
                 as_dealt = self._pread(dealt.fileno(), start, room[: len(part)])
