@@ -78,11 +78,15 @@ def _list_explanations(language: str) -> dict[str, str]:
 
 @cache
 def _render(_language: str) -> Markup:
-    document = "\n\n".join("#" * depth + " " * bool(depth) + t for depth, t in _translate_blocks())
+    marks = {0: "", CODE_DEPTH: "### `"}
+    document = "\n\n".join(
+        marks.get(depth, f"{'#' * depth} ") + text + "`" * (depth == CODE_DEPTH)
+        for depth, text in _translate_blocks()
+    )
     markdown = MarkdownIt("commonmark")
     tokens = markdown.parse(document)
     for heading, content in itertools.pairwise(tokens):
         if heading.type == "heading_open":
-            heading.attrSet("id", content.content)
+            heading.attrSet("id", content.content.strip("`"))
     html = markdown.renderer.render(tokens, markdown.options, {})
     return Markup(html)  # noqa: S704 our own document

@@ -28,11 +28,14 @@ REASONS = (
     N_("Starting."),
     N_("Storing the results."),
     N_("The bundle was uploaded."),
+    N_("The check ended."),
     N_("The cluster starts the run's pod."),
     N_("The data passed the check."),
     N_("The run could not be started."),
     N_("The run disappeared."),
     N_("The run ended with a result."),
+    N_("The run ended."),
+    N_("The run was ended early."),
     N_("The run is being ended."),
     N_("The run recorded no outcome."),
     N_("The run started: the solution has %(seconds)s seconds."),
@@ -76,7 +79,7 @@ def find_reason(text: str) -> str | None:
 
 def say_reason(text: str) -> Markup:
     """For a page; what is known in English only is marked as such."""
-    if get_language() == ENGLISH:
+    if not text or get_language() == ENGLISH:
         return mark_code(text)
     if (translated := find_reason(text)) is not None:
         return mark_code(translated)

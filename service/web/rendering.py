@@ -51,6 +51,13 @@ STATES = {
     "expired": ("■", N_("Expired")),
 }
 
+#: words of the service itself that pages show, by the filter ``translated``
+WORDS = (
+    *(N_("image"), N_("video"), N_("tabular"), N_("text"), N_("speech"), N_("series")),
+    *(N_("disk"), N_("memory"), N_("network"), N_("processes"), N_("time")),
+    *(N_("none"), N_("process"), N_("sandbox")),
+)
+
 templates = Environment(
     loader=PackageLoader("service.web"),
     extensions=["jinja2.ext.i18n"],

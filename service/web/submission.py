@@ -59,15 +59,6 @@ SUMMARY = {
     "soft_labels": N_("Labels with weights"),
     "balance": N_("Balance of the classes"),
 }
-#: kinds of data, by their own names
-MODALITIES = (
-    N_("image"),
-    N_("video"),
-    N_("tabular"),
-    N_("text"),
-    N_("speech"),
-    N_("series"),
-)
 #: what a file of the results is, where its name does not say it
 FILES = {
     "predictions.csv": N_("predictions by item and class"),
