@@ -10,7 +10,9 @@ import pytest
 from playwright.sync_api import Page, Route, expect
 
 from service.web.samples import make_sample
+from tests.browser.conftest import serve
 from tests.browser.stock import wait_for
+from tests.integration.conftest import IdleExecutor
 
 ROWS = 2_000
 PUT = re.compile(r"/v1/uploads/[^/]+/parts/\d+")
@@ -145,3 +147,24 @@ def test_a_sample_is_one_click(site, open_page) -> None:
     page.goto("/")
     page.get_by_role("button", name="A table").click()
     expect(page.get_by_role("heading", name="fruits")).to_be_visible()
+
+
+def test_parts_go_straight_to_a_store_of_another_origin(browser, s3, tmp_path) -> None:
+    path = tmp_path / "large.zip"
+    path.write_bytes(bytes(range(256)) * 24 * 1024)  # two parts of what S3 takes at least
+    idle = IdleExecutor()
+    with serve(tmp_path / "data", lambda _: idle, storage=s3.create(), part_bytes=5 << 20) as site:
+        context = browser.new_context(base_url=site.url)
+        site.sign_in(context)
+        page = context.new_page()
+        sent: list[str] = []
+        page.on("request", lambda r: sent.append(r.url) if r.method == "PUT" else None)
+        page.goto("/new")
+        page.set_input_files("#file", path)
+        page.get_by_role("button", name="Upload").click()
+        submission = site.http.get(f"/v1/submissions/{submission_of(page)}").json()
+        context.close()
+        key = f"uploads/{submission['upload_id']}/bundle.zip"
+        assert site.context.storage.read(key) == path.read_bytes()
+    assert len(sent) == 2
+    assert all(url.startswith(f"{s3.endpoint}/") for url in sent)
