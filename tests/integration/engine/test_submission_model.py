@@ -224,7 +224,7 @@ def main() -> None:
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
     wanted, began = int(sys.argv[1]), time.monotonic()
     while Life.steps < wanted:
-        run_state_machine_as_test(Life, settings=limits(50, 50))
+        run_state_machine_as_test(Life, settings=limits(10, 50))
         print(f"{Life.steps} steps in {time.monotonic() - began:.0f} s", flush=True)
 
 
