@@ -1,6 +1,7 @@
 """The loop against an executor that loses, forgets and fails as it is told."""
 
 import threading
+import time
 from datetime import timedelta
 
 import pytest
@@ -254,6 +255,52 @@ class TestCancel:
         assert world.see(submission_id).state is S.CANCELED
         assert world.run(submission_id).outcome["end"] == "canceled"
         assert world.executor.specs == {}
+
+
+class TestTime:
+    def test_a_clock_that_is_set_ends_no_run(self, world, clock, monkeypatch) -> None:
+        submission_id, run = world.start_solving()
+        real = time.time
+        monkeypatch.setattr(time, "time", lambda: real() + 86400)
+        clock.advance(days=1)
+        world.tick(2)
+        assert world.see(submission_id).state is S.RUNNING
+        assert world.run(submission_id).deadline == run.deadline + timedelta(days=1)
+
+
+class TestLogs:
+    def test_a_run_that_could_store_nothing_leaves_what_it_had_printed(
+        self, world, monkeypatch
+    ) -> None:
+        submission_id, run = world.start_solving()
+        monkeypatch.setattr(world.executor, "logs", lambda run_id, tail_bytes: b"epoch 1")
+        world.executor.end(run.id, End.OOM, "Too much memory.")
+        world.tick()
+        assert world.see(submission_id).state is S.FAILED
+        log = world.storage.read(f"{service.run_prefix(run.id)}/{service.LOG_NAME}")
+        assert log == b"epoch 1\n[Too much memory.]\n"
+
+    def test_what_it_stored_itself_stays(self, world) -> None:
+        _, run = world.start_solving()
+        key = f"{service.run_prefix(run.id)}/{service.LOG_NAME}"
+        world.storage.put(key, [b"all of it"])
+        world.executor.held.clear()
+        world.tick(2)
+        assert world.storage.read(key) == b"all of it"
+
+    def test_while_the_store_is_away_nothing_is_given_up(self, world, monkeypatch) -> None:
+        submission_id, _ = world.start_solving()
+        world.executor.held.clear()
+
+        def fail(_key: str) -> bool:
+            raise PlatformError("storage-unavailable", "Not now.")
+
+        with monkeypatch.context() as patch:
+            patch.setattr(world.storage, "exists", fail)
+            world.tick(3)
+        assert world.see(submission_id).state is S.RUNNING
+        world.tick()
+        assert world.see(submission_id).state is S.QUEUED
 
 
 class TestOrphans:

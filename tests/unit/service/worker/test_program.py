@@ -1,10 +1,13 @@
 """A program reads its task, and leaves a result that says whose fault a failure was."""
 
+import errno
 import json
+import os
 
 import pytest
 
 from autodl.errors import BundleError, PlatformError, SolutionError, UsageError
+from service.worker import program
 from service.worker.program import (
     Task,
     describe_error,
@@ -31,7 +34,10 @@ def run(tmp_path, monkeypatch):
 
 
 def test_a_value_is_left_as_the_result(run) -> None:
-    assert run(lambda task: {"kind": task.kind}) == {"error": None, "value": {"kind": "check"}}
+    left = run(lambda task: {"kind": task.kind})
+    began, ended = left.pop("times")
+    assert began <= ended
+    assert left == {"error": None, "value": {"kind": "check"}}
 
 
 def test_an_error_is_left_and_told_in_the_log(run, tmp_path, capsys) -> None:
@@ -59,6 +65,54 @@ def test_a_fault_in_our_code_leaves_no_result(run, tmp_path) -> None:
     with pytest.raises(ZeroDivisionError):
         run(lambda _: 1 / 0)
     assert read_json(tmp_path / "p.result.json") is None
+
+
+def fill_the_disk(*_: object) -> None:
+    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+def test_a_full_disk_is_the_platforms_fault_in_words(run, tmp_path) -> None:
+    with pytest.raises(SystemExit) as caught:
+        run(fill_the_disk)
+    error = read_json(tmp_path / "p.result.json")["error"]
+    assert (caught.value.code, error["family"]) == (1, "platform")
+    assert error["code"] == "disk-unavailable"
+    assert "no space left" in error["message"]
+
+
+def test_a_disk_too_full_for_a_result_is_told_by_the_exit_code(run, monkeypatch) -> None:
+    monkeypatch.setattr(program, "write_json", fill_the_disk)
+    with pytest.raises(SystemExit) as caught:
+        run(lambda _: {})
+    assert caught.value.code == program.DISK_EXIT
+
+
+def test_what_a_power_cut_left_of_a_file_is_no_file(tmp_path) -> None:
+    (tmp_path / "status.json").write_text("")
+    assert read_json(tmp_path / "status.json") is None
+
+
+def test_what_is_away_for_a_while_is_waited_for(monkeypatch) -> None:
+    monkeypatch.setattr(program, "PAUSE_SECONDS", 0.0)
+    answers = iter([PlatformError("storage-unavailable", "x")] * 3 + [None])
+
+    def ask() -> str:
+        if (error := next(answers)) is not None:
+            raise error
+        return "here"
+
+    assert program.patiently(ask, "storage-unavailable") == "here"
+
+
+@pytest.mark.parametrize("code", ["storage-unavailable", "run-superseded"])
+def test_patience_ends_and_is_for_one_thing_only(monkeypatch, code) -> None:
+    monkeypatch.setattr(program, "PATIENCE_SECONDS", -1.0)
+
+    def fail() -> None:
+        raise PlatformError(code, "x")
+
+    with pytest.raises(PlatformError, match="x"):
+        program.patiently(fail, "storage-unavailable")
 
 
 @pytest.mark.parametrize(
