@@ -108,7 +108,7 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     (failing / "model.py").write_text(FAILING, encoding="utf-8")
     solutions = {"steady": GUESTS / "steady", "failing": failing}
     data = tmp_path_factory.mktemp("service")
-    with serve(data, LocalExecutor, solutions=solutions, part_bytes=256 * 1024) as site:
+    with serve(data, LocalExecutor, solutions=solutions, part_bytes=8 * 1024) as site:
         context = site.context
         with reconciling(context.settings, context.database, context.storage, context.executor):
             yield site
