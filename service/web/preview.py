@@ -9,11 +9,10 @@ from __future__ import annotations
 import csv
 import heapq
 import io
-from collections import deque
+from collections import Counter, defaultdict, deque
 from collections.abc import Iterator
-from dataclasses import dataclass
 from itertools import islice
-from typing import Annotated, Literal
+from typing import Annotated, Literal, NamedTuple
 from urllib.parse import urlencode
 
 from fastapi import APIRouter, Query, Request, Response
@@ -42,8 +41,7 @@ ORDERS = {
 router = APIRouter(include_in_schema=False)
 
 
-@dataclass(frozen=True)
-class Answer:
+class Answer(NamedTuple):
     """One predicted item; ``right`` is ``yes``, ``no``, or empty where there is no label."""
 
     subset: str
@@ -130,12 +128,15 @@ def list_answers(
 
 
 def find_first(context: Context, submission: Submission) -> tuple[list[Answer], int]:
-    """A few answers of the unlabelled part, or of the test set; and how many items there are."""
-    for subset in ("unlabelled", "test"):
-        answers, total = list_answers(context, submission, Wanted(subset=subset))
-        if answers:
-            return answers[:FEW], total
-    return [], 0
+    """A few answers of the unlabelled part, or of the test set; and how many items that has."""
+    first: dict[str, list[Answer]] = defaultdict(list)
+    counts: Counter[str] = Counter()
+    for answer in _read_answers(context, submission):
+        counts[answer.subset] += 1
+        if counts[answer.subset] <= FEW:
+            first[answer.subset].append(answer)
+    subset = "unlabelled" if "unlabelled" in first else "test"
+    return first[subset], counts[subset]
 
 
 class _Counted(Iterator[Answer]):
