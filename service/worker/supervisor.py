@@ -182,7 +182,7 @@ class Supervisor:
             if self.interrupted:
                 raise Interrupted
             time.sleep(POLL_SECONDS)
-            message = self._read_news()
+            message = self.read_news()
             if message != self.status.message:
                 self._write(message=message)
             timed_out = program.seconds > limit
@@ -193,15 +193,15 @@ class Supervisor:
             raise Interrupted
         return end.exit_code == 0
 
-    def _read_news(self) -> str:
+    def read_news(self) -> str:
         """What a program at work says of itself by its files, whose content is not trusted."""
         output, message = self.folder / "output", self.status.message
         if message == LOADING and (output / "start.txt").exists():
             return "The solution is learning."
         if message == CHECKING or message.startswith(FORMATTING):
             with suppress(OSError), open_plain(output / PROGRESS_NAME) as file:
-                if (percent := file.read(4)).isdigit():
-                    return f"{FORMATTING}: {int(percent)} %."
+                if (percent := file.read(3)).isdigit():
+                    return f"{FORMATTING}: {min(100, int(percent))} %."
             return CHECKING
         return message
 

@@ -1,5 +1,6 @@
 """Whatever the other programs left, the outcome is true and has its reason."""
 
+import hashlib
 import json
 import zipfile
 from io import BytesIO
@@ -7,9 +8,11 @@ from io import BytesIO
 import numpy as np
 import pytest
 from PIL import Image
+from sqlalchemy.orm import undefer
 
 from autodl.bundle import find_bundle, sha256_file, split_bundle, write_items
 from autodl.errors import PlatformError
+from autodl.gallery import Example
 from autodl.predictions import read_labels, write_predictions
 from autodl.score import LearningCurve
 from service.executors.base import Phase
@@ -93,7 +96,8 @@ class Scene:
 
     def see(self) -> Submission:
         with self.database.read() as session:
-            return session.get_one(Submission, self.ids[0])
+            whole = [undefer(Submission.report)]
+            return session.get_one(Submission, self.ids[0], options=whole)
 
     def log(self) -> str:
         return (self.storage / "log.txt").read_text()
@@ -307,6 +311,38 @@ class TestCheck:
         assert submission.state is S.QUEUED
         assert submission.report["summary"] == {"classes": 3}
         assert (checking.storage / "report.json").exists()
+
+    def test_the_bundle_made_of_raw_data_becomes_the_submissions(self, checking) -> None:
+        self.write_report(checking)
+        (checking.folder / "output/bundle.zip").write_bytes(b"made")
+        submission = checking.publish()
+        assert submission.bundle_key == f"runs/{checking.ids[1]}/bundle.zip"
+        assert submission.bundle_bytes == 4
+        assert submission.bundle_sha256 == hashlib.sha256(b"made").hexdigest()
+        assert (checking.storage / "bundle.zip").read_bytes() == b"made"
+
+    def test_a_bundle_that_is_a_link_is_none(self, checking) -> None:
+        self.write_report(checking)
+        before = checking.see().bundle_key
+        (checking.folder / "output/bundle.zip").symlink_to(checking.folder / "labels")
+        assert checking.publish().bundle_key == before
+
+    @pytest.mark.parametrize(
+        "text", ["", "[" * 100_000, '[{"record": 1}]', '[{"kind": "script", "content": "x"}]']
+    )
+    def test_examples_that_no_check_writes_are_left_out(self, checking, text) -> None:
+        self.write_report(checking)
+        (checking.folder / "output/examples.json").write_text(text)
+        assert checking.publish().state is S.QUEUED
+        assert json.loads((checking.storage / "examples.json").read_text()) == {"items": []}
+
+    def test_examples_are_stored_as_they_were_picked(self, checking) -> None:
+        self.write_report(checking)
+        shown = Example(3, ("<b>",), True, "text", "words", "a.txt").to_json()
+        (checking.folder / "output/examples.json").write_text(json.dumps([shown]))
+        checking.publish()
+        stored = json.loads((checking.storage / "examples.json").read_text())
+        assert stored == {"items": [shown | {"labels": ["<b>"]}]}
 
     def test_a_report_that_is_a_link_is_not_read(self, checking) -> None:
         self.write_report(checking)
