@@ -101,8 +101,8 @@ class Reconciler:
         self._each(partial(holding.expire, self.database), unreviewed)
         for kind in RunKind:
             self._guard(partial(self._create_runs, kind))
-        self._each(self._ensure, [r for r in self._list_live() if r.state is RunState.CREATED])
-        live = {run.id: run for run in self._list_live()}
+        self._each(self._ensure, self._list_runs(RunState.CREATED))
+        live = {run.id: run for run in self._list_runs(*LIVE)}
         seen = self.executor.observe(list(live))
         self._look(live, [o for o in seen if o.run_id in live])
         self._each(self._stop, [r for r in live.values() if self._is_overdue(r)])
@@ -110,9 +110,9 @@ class Reconciler:
         for step in self._collector.list_steps():
             self._guard(step)
 
-    def _list_live(self) -> Sequence[Run]:
+    def _list_runs(self, *states: RunState) -> Sequence[Run]:
         with self.database.read() as session:
-            return repository.list_live_runs(session)
+            return repository.list_live_runs(session, states)
 
     def _each(self, act: Callable[[T], None], items: Iterable[T]) -> None:
         for item in items:

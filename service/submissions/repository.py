@@ -135,9 +135,9 @@ def list_transitions(
     return session.scalars(query.order_by(Transition.id)).all()
 
 
-def list_live_runs(session: Session) -> Sequence[Run]:
+def list_live_runs(session: Session, states: Collection[RunState] = LIVE) -> Sequence[Run]:
     """Every run whose outcome is not recorded yet, without its spec, oldest first."""
-    query = select(Run).where(Run.state.in_(LIVE)).options(defer(Run.spec))
+    query = select(Run).where(Run.state.in_(states)).options(defer(Run.spec))
     return session.scalars(query.order_by(Run.id)).all()
 
 

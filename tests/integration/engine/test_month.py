@@ -4,8 +4,8 @@ import pytest
 
 from benchmarks.month import parse, simulate
 
-SIZES = {"sqlite": "240", "postgresql": "80"}
-BUSY = ["--users", "6", "--days", "0.5", "--nodes", "1", "--poll", "120"]
+SIZES = {"sqlite": "240", "postgresql": "40"}
+BUSY = ["--users", "6", "--days", "0.5", "--nodes", "1", "--poll", "240"]
 
 
 @pytest.mark.parametrize("database_url", SIZES, indirect=True)
