@@ -7,12 +7,11 @@ writes; a name such as ``os.system`` ends the reading with ``pickle-unsafe``.
 
 from __future__ import annotations
 
-import mmap
 import pickle
 import struct
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import IO, Any, ClassVar, overload
+from typing import IO, Any, ClassVar, NamedTuple, overload
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,7 +20,7 @@ from autodl.errors import BundleError
 from autodl.pieces import OpenFile
 
 _CORES = ("numpy.core", "numpy._core")  # before and since NumPy 2
-_VIEW_BYTES = 1 << 8  # longer reads are not copied but stay views of the mapped file
+_STAY_BYTES = 1 << 8  # longer data are not read but stay in the file
 _HINT = "A subset is a pickled list of one-dimensional NumPy arrays, one waveform each."
 # What a malformed pickle makes pickle's machine raise.
 _MALFORMED = (
@@ -40,21 +39,23 @@ _MALFORMED = (
 )
 
 
+class Stretch(NamedTuple):
+    """Data that stay in the file, and what they are."""
+
+    start: int
+    size: int
+    kind: np.dtype[Any] | None = None
+
+
 class Waves(Sequence[NDArray[Any]]):
     """The waveforms of a pickle, one-dimensional number arrays, read when asked for.
 
     Threads and forked children may share one, and it can be pickled itself.
     """
 
-    def __init__(self, path: Path, waves: Iterable[NDArray[Any]], mapped: mmap.mmap) -> None:
+    def __init__(self, path: Path, waves: Iterable[NDArray[Any] | Stretch]) -> None:
         self._file = OpenFile(path)
-        whole = np.frombuffer(mapped, np.uint8)
-        start, size = whole.__array_interface__["data"][0], len(whole)
-        self._waves: list[NDArray[Any] | tuple[int, int, np.dtype[Any]]] = []
-        for wave in waves:
-            place = wave.__array_interface__["data"][0] - start
-            inside = 0 <= place < size and len(wave)
-            self._waves.append((place, wave.nbytes, wave.dtype) if inside else wave)
+        self._waves = list(waves)
 
     def __len__(self) -> int:
         return len(self._waves)
@@ -67,10 +68,9 @@ class Waves(Sequence[NDArray[Any]]):
         if isinstance(index, slice):
             return [self[at] for at in range(*index.indices(len(self)))]
         wave = self._waves[index]
-        if isinstance(wave, np.ndarray):
-            return wave
-        place, size, kind = wave
-        return np.frombuffer(self._file.read(place, size), kind)
+        if isinstance(wave, Stretch):
+            return np.frombuffer(self._file.read(wave.start, wave.size), wave.kind)
+        return wave
 
 
 def read_waves(path: Path) -> Waves:
@@ -82,16 +82,13 @@ def read_waves(path: Path) -> Waves:
     """
     try:
         with path.open("rb") as file:
-            mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
-    except (OSError, ValueError) as error:
+            waves = _Unpickler(file, path.stat().st_size).load()
+        if not isinstance(waves, list | tuple):
+            raise TypeError(f"a {type(waves).__name__} instead of a list")
+    except OSError as error:
         raise BundleError(
             "file-missing", f"Cannot read: {error}.", hint=_HINT, file=str(path)
         ) from error
-    machine = _Unpickler(_Mapped(mapped))
-    try:
-        waves = machine.load()
-        if not isinstance(waves, list | tuple):
-            raise TypeError(f"a {type(waves).__name__} instead of a list")
     except _UnsafeNameError as error:
         raise BundleError(
             "pickle-unsafe",
@@ -106,12 +103,13 @@ def read_waves(path: Path) -> Waves:
             hint=_HINT,
             file=str(path),
         ) from error
-    arrays = (_wave(wave, str(path), index) for index, wave in enumerate(waves))
-    return Waves(path, arrays, mapped)
+    return Waves(path, (_wave(wave, str(path), index) for index, wave in enumerate(waves)))
 
 
-def _wave(wave: object, file: str, index: int) -> NDArray[Any]:
+def _wave(wave: object, file: str, index: int) -> NDArray[Any] | Stretch:
     try:
+        if isinstance(wave, _Array) and (stretch := wave.find_stretch()):
+            return stretch
         if isinstance(wave, _Array):
             array = wave.to_numpy()
         elif isinstance(wave, list | tuple) and all(type(v) in (int, float) for v in wave):
@@ -205,10 +203,21 @@ class _Array:
     def __setstate__(self, state: tuple[object, ...]) -> None:
         _, self._shape, self._dtype, _, self._data = state
 
+    def find_stretch(self) -> Stretch | None:
+        """Where a waveform lies, if it was left in the file."""
+        if not isinstance(self._data, Stretch):
+            return None
+        if not isinstance(self._dtype, _Type) or not isinstance(self._shape, tuple):
+            raise TypeError("an array without type or shape")
+        kind = self._dtype.to_numpy()
+        if self._shape != (self._data.size // kind.itemsize,) or self._data.size % kind.itemsize:
+            raise TypeError(f"{self._data.size} bytes of {kind} in the form {self._shape}")
+        return self._data._replace(kind=kind)
+
     def to_numpy(self) -> NDArray[Any]:
         if not isinstance(self._dtype, _Type) or not isinstance(self._shape, tuple):
             raise TypeError("an array without type or shape")
-        if not isinstance(self._data, bytes | bytearray | memoryview):
+        if not isinstance(self._data, bytes):
             raise TypeError("an array of objects")
         return np.frombuffer(self._data, self._dtype.to_numpy()).reshape(self._shape)
 
@@ -257,6 +266,10 @@ class _Unpickler(pickle._Unpickler):
     read: Callable[[int], bytes]  # both are set when loading begins
     append: Callable[[object], None]
 
+    def __init__(self, file: IO[bytes], size: int) -> None:
+        super().__init__(file)
+        self._file, self._size = file, size
+
     def find_class(self, module: str, name: str) -> Any:
         try:
             return _ALLOWED[module, name]
@@ -264,37 +277,29 @@ class _Unpickler(pickle._Unpickler):
             raise _UnsafeNameError(f"{module}.{name}") from None
 
     def load_frame(self) -> None:
-        """Pass over a frame's size: what it holds is read from the file, so that views can be."""
+        """Pass over a frame's size: what it holds is read, or left, as if there was none."""
         self.read(8)
 
     dispatch[pickle.FRAME[0]] = load_frame
 
-    def load_bytearray8(self) -> None:
-        """Read what is there, where the machine itself first makes room for what is claimed."""
-        (size,) = struct.unpack("<Q", self.read(8))
-        self.append(self.read(size))
+    def load_binbytes(self) -> None:
+        self._leave(*struct.unpack("<I", self.read(4)))
 
-    dispatch[pickle.BYTEARRAY8[0]] = load_bytearray8
+    dispatch[pickle.BINBYTES[0]] = load_binbytes
 
+    def load_binbytes8(self) -> None:
+        self._leave(*struct.unpack("<Q", self.read(8)))
 
-class _Mapped:
-    """The file object of a mapped file; large reads are views, so that arrays are not copied."""
+    dispatch[pickle.BINBYTES8[0]] = load_binbytes8
+    dispatch[pickle.BYTEARRAY8[0]] = load_binbytes8
 
-    def __init__(self, mapped: mmap.mmap) -> None:
-        self._mapped = mapped
-        self._view = memoryview(mapped)
-
-    def read(self, size: int = -1) -> bytes:
-        start = self._mapped.tell()
-        if size < _VIEW_BYTES:
-            return self._mapped.read(size)
-        self._mapped.seek(min(start + size, len(self._view)))
-        return self._view[start : start + size]  # type: ignore[return-value]
-
-    def readline(self) -> bytes:
-        return self._mapped.readline()
-
-    def readinto(self, buffer: bytearray) -> int:
-        data = self._mapped.read(len(buffer))
-        buffer[: len(data)] = data
-        return len(data)
+    def _leave(self, size: int) -> None:
+        """Take few bytes; leave many where they are."""
+        start = self._file.tell()
+        if size > self._size - start:
+            raise EOFError("it ends inside an array")
+        if size < _STAY_BYTES:
+            self.append(self.read(size))
+        else:
+            self._file.seek(start + size)
+            self.append(Stretch(start, size))
