@@ -56,6 +56,9 @@ class Gone:
     def cancel(self, run_id: str) -> None:
         self.busy.discard(run_id)
 
+    def logs(self, run_id: str, tail_bytes: int) -> bytes:
+        return b""
+
     def forget(self, run_id: str) -> None:
         self.forgotten.append(run_id)
 

@@ -92,13 +92,13 @@ def test_every_route_that_counts_tells_the_rate(site, ada) -> None:
 
 
 def test_the_form_says_what_is_left_and_how_long_it_would_take(site, ada) -> None:
-    page = ada.get("/").text
-    assert "2 of\n      2 submissions left today" in page
-    assert "ahead in the queue" not in page
+    page = ada.get("/new").text
+    assert "2 of 2 submissions left today" in page
+    assert "One submission is ahead" not in page
     submit(ada)
-    page = ada.get("/").text
-    assert "1 of\n      2 submissions left today" in page
-    assert "1 ahead in the queue" in page
+    page = ada.get("/new").text
+    assert "1 of 2 submissions left today" in page
+    assert "One submission is ahead" in page
 
 
 def test_refused_data_cost_nothing(site, ada) -> None:

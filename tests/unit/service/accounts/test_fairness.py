@@ -188,5 +188,6 @@ def test_an_account_is_charged_for_what_its_runs_took_not_for_what_they_might(
     assert fairness.read_shares(queue.session, [quick])[quick].tag == pytest.approx(20, abs=5)
 
 
-def test_every_state_that_has_not_ended_competes() -> None:
-    assert set(fairness.COMPETING) == set(SubmissionState) - service.ENDED
+def test_every_state_competes_that_has_not_ended_and_is_not_held_by_its_owner() -> None:
+    asleep = service.ENDED | {SubmissionState.HELD}
+    assert set(fairness.COMPETING) == set(SubmissionState) - asleep
