@@ -8,9 +8,13 @@ import re
 from pathlib import Path
 
 import pytest
+from sqlalchemy import select
 
 from service.accounts.tokens import is_token
-from service.models import Token
+from service.app import create_app, prepare
+from service.models import Account, Token
+from service.settings import Settings
+from tests.integration.conftest import IdleExecutor
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -209,3 +213,13 @@ def test_the_documents_name_only_addresses_that_exist(installation, document) ->
     named = set(re.findall(r"(/v1/submissions[\w/$.]*)", text))
     assert len(named) > 5
     assert {a for a in named if not any(k.fullmatch(a) for k in known)} == set()
+
+
+def test_a_service_for_others_makes_no_local_administrator(tmp_path) -> None:
+    settings = Settings(data=tmp_path, host="0.0.0.0", gpus=())
+    context = create_app(settings, IdleExecutor()).state.context
+    assert prepare(context) is None
+    assert not (tmp_path / "token").exists()
+    with context.database.read() as session:
+        assert session.scalars(select(Account)).all() == []
+    context.database.close()

@@ -8,13 +8,24 @@ import pytest
 from pydantic import ValidationError
 
 from autodl.errors import UsageError
-from service.settings import Settings, inherited_environment
+from service.settings import (
+    KubernetesSettings,
+    Settings,
+    SlurmSettings,
+    inherited_environment,
+)
 
 
 def test_every_setting_is_documented() -> None:
     page = Path(__file__).resolve().parents[3] / "docs/howto/operate.md"
-    documented = set(re.findall(r"`AUTODL_([A-Z_]+)`", page.read_text(encoding="utf-8")))
-    assert {name.upper() for name in Settings.model_fields} == documented
+    documented = set(re.findall(r"`((?:AUTODL|OTEL)_[A-Z_]+)`", page.read_text(encoding="utf-8")))
+    asked = {
+        str(field.validation_alias or f"AUTODL_{name.upper()}")
+        for name, field in Settings.model_fields.items()
+    }
+    further = {f"AUTODL_KUBERNETES_{n.upper()}" for n in KubernetesSettings.model_fields}
+    further |= {f"AUTODL_SLURM_{n.upper()}" for n in SlurmSettings.model_fields}
+    assert asked <= documented <= asked | further
 
 
 def test_gpus_are_given_with_commas_and_none_means_the_processor(monkeypatch, tmp_path) -> None:
@@ -107,3 +118,11 @@ def test_runs_inherit_no_setting_and_no_credential(monkeypatch) -> None:
     names = inherited_environment()
     assert "PATH" in names
     assert not {"AUTODL_SECRET", "AWS_SECRET_ACCESS_KEY"} & names.keys()
+
+
+@pytest.mark.parametrize(
+    ("host", "local"),
+    [("127.0.0.1", True), ("localhost", True), ("::1", True), ("0.0.0.0", False), ("lab", False)],
+)
+def test_only_where_nobody_else_comes_in_the_service_is_local(tmp_path, host, local) -> None:
+    assert Settings(data=tmp_path, host=host).is_local is local

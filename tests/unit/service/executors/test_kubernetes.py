@@ -22,6 +22,7 @@ from tests.cluster import Cluster, each_program
 OLDEST, NEWEST = "1.30", "1.37"
 TOKEN = "the-token-of-the-run"
 QUEUED = {"queue": "lab", "queue_priority": "low", "runtime_class": "gvisor", "priority_class": "p"}
+QUEUED |= {"weights_claim": "pretrained"}
 
 
 @pytest.fixture
@@ -116,6 +117,33 @@ def test_the_time_limit_is_on_the_pod_and_retries_are_ours(cluster, executor) ->
     assert job["template"]["spec"]["activeDeadlineSeconds"] == 700
     assert job["backoffLimit"] == 0
     assert job["template"]["spec"]["automountServiceAccountToken"] is False
+
+
+def test_further_weights_are_a_volume_that_no_run_can_write(cluster, tmp_path) -> None:
+    make_executor(cluster, tmp_path, weights_claim="pretrained").ensure(make_spec())
+    spec = cluster.jobs["adl-01"]["spec"]["template"]["spec"]
+    claim = {"claimName": "pretrained", "readOnly": True}
+    assert {"name": "weights", "persistentVolumeClaim": claim} in spec["volumes"]
+    mount = {"name": "weights", "mountPath": "/weights", "readOnly": True}
+    programs = list(each_program(cluster.jobs["adl-01"]))
+    assert [p["name"] for p in programs if mount in p["volumeMounts"]] == [
+        "score",
+        "solve",
+        "publish",
+    ]
+    for program in programs:
+        task = json.loads(program["env"][0]["value"])
+        assert task.get("weights", "/weights") == "/weights"
+
+
+def test_a_killed_solution_whose_results_are_being_stored_is_at_work(cluster, executor) -> None:
+    executor.ensure(make_spec())
+    cluster.schedule(
+        "01", initContainerStatuses=[running("score"), terminated("solve", 137, "OOMKilled")]
+    )
+    seen = look(executor)
+    assert seen.phase is Phase.RUNNING
+    assert "is being stored" in seen.message
 
 
 def test_a_run_that_nobody_knows_is_absent_and_its_end_is_no_error(executor) -> None:
