@@ -97,9 +97,10 @@ def read_waves(path: Path) -> Waves:
             file=str(path),
         ) from error
     except _MALFORMED as error:
+        ended = "it ends too early" if isinstance(error, EOFError) else type(error).__name__
         raise BundleError(
             "pickle-invalid",
-            f"The pickle cannot be read: {str(error) or type(error).__name__}.",
+            f"The pickle cannot be read: {str(error) or ended}.",
             hint=_HINT,
             file=str(path),
         ) from error

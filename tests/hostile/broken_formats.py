@@ -99,7 +99,7 @@ def pickle_of_a_dictionary(root: Path) -> None:
     with_pickle(root, {"waves": []})
 
 
-@broken("file-missing", PICKLE)
+@broken("pickle-invalid", PICKLE)
 def pickle_of_no_bytes(root: Path) -> None:
     with_pickle(root, b"")
 
