@@ -18,6 +18,7 @@ from service.web.language import gettext
 
 WIDTH, HEIGHT, LEFT, RIGHT, TOP, BOTTOM = 640, 150, 76, 12, 28, 26
 COLOURS = ("#3b7ddd", "#c2571a", "#2a8f5b")
+END_ROOM = 60  # at the right below the axis, where its end is written
 SHOWN = 12  # rows of the table
 MAX_SAMPLES = 2000
 Amount = Annotated[float, Field(ge=0, le=1e18, allow_inf_nan=False)]
@@ -114,7 +115,7 @@ def _draw(used: Used, quantity: _Quantity, colour: str) -> str:
         f'<path d="M{x(used.seconds[0])} {y(0)}L{line}V{y(0)}Z" fill="{colour}"'
         f' fill-opacity=".18"/><path d="M{line}" stroke="{colour}" stroke-width="2" fill="none"/>'
         f'<path d="M{start} {TOP}V{y(0)}" stroke="currentColor" stroke-dasharray="4 4"/>'
-        f'<text x="{start + (-5 if is_late else 5)}" y="{TOP + 8}" opacity=".8"'
+        f'<text x="{min(start, WIDTH - RIGHT - END_ROOM)}" y="{HEIGHT - 8}" opacity=".8"'
         f' text-anchor="{"end" if is_late else "start"}">{budget}</text>'
         f'<text x="{LEFT - 8}" y="{TOP + 5}" text-anchor="end">{quantity.show(highest)}</text>'
         f'<text x="{LEFT - 8}" y="{y(0)}" text-anchor="end">0</text>'
