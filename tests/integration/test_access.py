@@ -22,7 +22,6 @@ BODIES = {
         "retained_until": (utc_now() + timedelta(days=1)).isoformat()
     },
     ("PUT", "/v1/submissions/{submission_id}/publication"): {"dataset": "toy", "author": "ada"},
-    ("PUT", "/v1/submissions/{submission_id}/publication"): {"dataset": "x", "author": "y"},
     ("POST", "/v1/uploads"): {"size_bytes": 7},
     ("POST", "/v1/uploads/{upload_id}/parts"): {"parts": [{"number": 1, "sha256": SHA}]},
     ("PATCH", "/v1/account"): {"locale": "fr"},
