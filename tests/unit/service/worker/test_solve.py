@@ -71,7 +71,7 @@ def test_a_check_can_read_nothing_beside_the_bundle(task, tmp_path) -> None:
 
 
 def test_a_check_that_dies_is_our_fault(task, monkeypatch) -> None:
-    monkeypatch.setattr(program, "SERVICE", task.bundle)  # it cannot even import itself
+    monkeypatch.setattr(program, "ROOMS", (task.bundle,))  # it cannot even import itself
     with pytest.raises(PlatformError) as caught:
         solve(task)
     assert caught.value.code == "check-died"
@@ -87,7 +87,7 @@ def test_an_item_that_asks_for_more_memory_than_there_is_is_the_datas_fault(
     task, monkeypatch
 ) -> None:
     monkeypatch.setattr(check, "check", lambda bundle: bytearray(1 << 60))
-    monkeypatch.setattr(sys, "argv", ["check", str(task.bundle), str(task.bundle / "report.json")])
+    monkeypatch.setattr(sys, "argv", ["check", str(task.bundle), str(task.output), "{}"])
     with pytest.raises(SystemExit) as caught:
         worker_check.main()
     assert caught.value.code == worker_check.OUT_OF_MEMORY
