@@ -71,7 +71,7 @@ def test_light_modules_load_no_learning_framework(module: str) -> None:
 
 
 def test_the_service_starts_in_little_memory() -> None:
-    """It computes nothing itself, and NumPy alone is a quarter of what it needs."""
+    """It computes nothing itself, and NumPy with its like is a quarter of what it would need."""
     code = (
         "import sys, service.app, service.reconciler, service.notifications.delivery\n"
         "print(*sorted({'numpy', 'polars', 'PIL', 'matplotlib'} & set(sys.modules)))"
