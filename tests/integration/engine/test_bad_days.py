@@ -12,7 +12,7 @@ from sqlalchemy import func, select
 
 from autodl.errors import PlatformError
 from service.executors.kubernetes import KubernetesExecutor
-from service.models import LedgerEntry, Run, RunState
+from service.models import Account, LedgerEntry, Run, RunState
 from service.models import SubmissionState as S
 from service.reconciler import reconciling
 from service.settings import KubernetesSettings, Settings
@@ -214,7 +214,9 @@ def test_a_nodes_clock_that_is_wrong_misleads_nobody(lab, clock, hours) -> None:
     assert lab.see(solving.submission_id).state is S.SUCCEEDED
     with lab.database.read() as session:
         used = session.scalar(select(func.sum(LedgerEntry.compute_milliseconds)))
+        (tag,) = session.scalars(select(Account.fair_tag))
     assert used >= 0
+    assert tag >= 0  # nobody is paid for the time that did not pass
 
 
 def test_a_database_that_is_away_is_waited_for_by_all(tmp_path, postgresql) -> None:
