@@ -5,7 +5,14 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from autodl.bundle import find_bundle, read_items, sha256_file, split_bundle, write_items
+from autodl.bundle import (
+    find_bundle,
+    looks_like_bundle,
+    read_items,
+    sha256_file,
+    split_bundle,
+    write_items,
+)
 from autodl.errors import BundleError
 from autodl.metadata import Format
 from autodl.records import Example
@@ -109,3 +116,21 @@ def test_items_are_optional(tmp_path: Path) -> None:
 def test_the_digest_is_sha256(tmp_path: Path) -> None:
     (tmp_path / "a").write_bytes(b"abc")
     assert sha256_file(tmp_path / "a").startswith("ba7816bf8f01cfea")
+
+
+@pytest.mark.parametrize(
+    ("name", "is_bundle"),
+    [
+        ("a/b.data/train/metadata.textproto", True),
+        ("b.data/train.pkl", True),
+        ("b_train.data", True),
+        ("train/sample-b-train.tfrecord", True),
+        ("b.solution", True),
+        ("cats/1.png", False),
+        ("train.csv", False),
+        ("labels.csv", False),
+        ("iris.data", False),
+    ],
+)
+def test_a_bundle_is_told_from_raw_data_by_its_names(name, is_bundle) -> None:
+    assert looks_like_bundle(["readme.txt", name]) is is_bundle

@@ -44,6 +44,25 @@ def test_a_check_sees_the_whole_bundle(archive) -> None:
     assert (task.bundle / "toy.data/train/metadata.textproto").is_file()
 
 
+def test_raw_data_stay_the_one_file_that_they_are(archive, tmp_path) -> None:
+    raw = tmp_path / "raw.zip"
+    with zipfile.ZipFile(raw, "w") as file:
+        file.writestr("cats/1.txt", "miaow")
+    for name, content in (("pets.zip", raw.read_bytes()), ("my table.csv", b"a,label\n")):
+        archive.write_bytes(content)
+        task = make_task(archive, "check", name=name, bundle=tmp_path / name)
+        stage(task)
+        (found,) = task.bundle.iterdir()
+        assert found.name == name
+        assert found.read_bytes() == content
+
+
+def test_a_bundle_is_known_by_what_it_holds(archive) -> None:
+    task = make_task(archive, "check", name="data.bin")
+    stage(task)
+    assert (task.bundle / "toy.solution").is_file()
+
+
 def test_a_solving_run_has_the_labels_apart_and_nowhere_else(archive) -> None:
     task = make_task(archive, "solve")
     stage(task)
