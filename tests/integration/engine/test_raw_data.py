@@ -76,13 +76,12 @@ def test_a_table_is_formatted_and_learnt(lab) -> None:
 @pytest.mark.parametrize(
     ("name", "content", "code"),
     [
-        ("fruits.csv", TABLE.encode(), "label-column-unknown"),
         ("bomb.zip", pack(**{"a/1.txt": bytes(300 << 20)}), "zip-bomb"),
         ("slip.zip", pack(**{"../../1.txt": b"x", "a/2.txt": b"y"}), "zip-unsafe-path"),
     ],
 )
 def test_bad_raw_data_are_refused_with_a_reason_and_cost_nothing(lab, name, content, code) -> None:
-    submission_id = submit(lab, name, content, label=["price"])
+    submission_id = submit(lab, name, content)
     follow(lab, submission_id, S.QUEUED)
     submission = lab.see(submission_id)
     assert submission.state is S.REJECTED
