@@ -19,6 +19,7 @@ LETTER_ROOM = 14  # more on the right, where each curve has its letter
 LEFT, RIGHT, TOP, BOTTOM = 68, 12, 40, 40
 START_SECONDS = 60.0  # t0 of the challenge's time axis
 TICKS_SECONDS = (10, 60, 300, 600, 1200, 3600, 7200)
+CROWD = 200  # points beyond which some have the same place
 LETTERS = "ABCDEF"
 LETTER_GAP = 16  # between the letters of curves that end beside each other
 TICK_GAP = 0.1  # of the axis: closer labels would touch on a phone
@@ -209,6 +210,7 @@ def _steps(axes: _Axes, points: list[tuple[float, float]]) -> str:
             f'<text x="{(LEFT + WIDTH - RIGHT) / 2}" y="{HEIGHT / 2 - 9}" text-anchor="middle"'
             f' opacity=".8">{escape(gettext("No prediction has been scored yet."))}</text>'
         )
+    points = _thin(axes, points)
     line = _path(axes, points)
     last = axes.y(points[-1][1])
     end = axes.x(axes.budget_seconds)
@@ -222,7 +224,13 @@ def _steps(axes: _Axes, points: list[tuple[float, float]]) -> str:
     )
 
 
+def _thin(axes: _Axes, points: list[tuple[float, float]]) -> list[tuple[float, float]]:
+    """What would be drawn at one place is drawn once: the last of it."""
+    return points if len(points) <= CROWD else list({int(axes.x(p[0])): p for p in points}.values())
+
+
 def _path(axes: _Axes, points: list[tuple[float, float]]) -> str:
+    points = _thin(axes, points)
     return f"M{axes.x(0)} {axes.y(0)}" + "".join(f"H{axes.x(t)}V{axes.y(s)}" for t, s in points)
 
 

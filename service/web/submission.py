@@ -38,6 +38,7 @@ from service.web.resources import describe_resources
 from service.web.shared import PRIVATE
 
 LOG_TAIL_BYTES = 16 * 1024
+MAX_ROWS = 100  # of the curve's table; a solution may predict thousands of times
 SHARE_SECONDS = 30 * 86400.0  # a link made on a page is good for so long
 RESOURCES, FAILURE = "resources.json", "failure.json"
 #: what the baselines are, in a sentence
@@ -135,6 +136,7 @@ def describe(context: Context, submission: Submission, *, is_owner: bool) -> dic
         "is_owner": is_owner,
         "is_over": submission.state in service.ENDED,
         "points": points,
+        "rows": points[-MAX_ROWS:],
         "curve": Markup(curve),  # noqa: S704 names are escaped
         "baselines": [
             Compared(LETTERS[at], Markup(key_svg(at)), other)  # noqa: S704 ours

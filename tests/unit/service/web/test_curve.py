@@ -115,3 +115,11 @@ def test_curves_beside_leave_the_own_one_shaded() -> None:
     assert "A: NAUC" in svg
     assert "B, linear: NAUC" in svg
     assert ">A</text>" not in curve_svg([Point(10, 0.5, 0.4)], 60)
+
+
+def test_a_curve_of_very_many_points_is_a_small_picture() -> None:
+    points = [Point(seconds / 3, min(1.0, seconds / 20000), 0.5) for seconds in range(1, 21600)]
+    picture = curve_svg(points, 7200)
+    assert len(picture) < 90_000
+    assert "21599 predictions" in picture
+    assert dots(picture)[-1] == pytest.approx((WIDTH - RIGHT, 40), abs=2)
