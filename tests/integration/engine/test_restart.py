@@ -129,7 +129,8 @@ class Installation:
         if program == "supervisor":
             return supervisor
         wanted = f"service.worker.{program}"
-        (found,) = [p for p in supervisor.children() if wanted in p.cmdline()]
+        alive = [p for p in supervisor.children() if p.status() != psutil.STATUS_ZOMBIE]
+        (found,) = [p for p in alive if wanted in p.cmdline()]
         return found
 
     def check_once(self, submission_id: str) -> None:
