@@ -18,7 +18,8 @@ MAX_BITS = 4  # of 56 in which the hashes of two pictures that look alike may di
 MAX_GREY = 3.0  # levels, of 255, by which their cells may differ on average
 MIN_RANGE = 16  # grey levels between a picture's cells, below which it is too flat to compare
 ROTATIONS = (0, 14, 28, 42)  # so that any MAX_BITS wrong bits leave some order nearly right
-NEIGHBOURS = 16  # compared in each order
+NEIGHBOURS = 16  # compared in each order ...
+PAIRS = 1 << 14  # ... of so many pictures at a time
 
 
 def describe_look(thumbnail: Pixels) -> tuple[int, Pixels]:
@@ -38,7 +39,7 @@ def find_lookalikes(hashes: Hashes, cells: Pixels) -> tuple[Records, Records]:
     picture is compared with those near it in four sorted orders, so a pair may be missed.
     """
     known = np.flatnonzero(hashes)
-    found = [np.empty((2, 0), np.intp)]
+    earliest = np.arange(len(hashes))  # that each looks like: itself, until one is found
     for rotation in ROTATIONS:
         turned = hashes[known] << np.uint64(64 - 56 + rotation)
         turned |= (hashes[known] >> np.uint64(56 - rotation)) << np.uint64(8)
@@ -46,12 +47,13 @@ def find_lookalikes(hashes: Hashes, cells: Pixels) -> tuple[Records, Records]:
         for distance in range(1, min(NEIGHBOURS, len(order) - 1) + 1):
             pair = np.stack([order[:-distance], order[distance:]])
             close = np.bitwise_count(hashes[pair[0]] ^ hashes[pair[1]]) <= MAX_BITS
-            pair = pair[:, close]
-            found.append(np.sort(pair[:, _alike(cells[pair[0]], cells[pair[1]])], axis=0))
-    first, again = np.concatenate(found, axis=1)
-    order = np.lexsort((first, again))
-    again, at = np.unique(again[order], return_index=True)
-    return first[order][at], again
+            pair = np.sort(pair[:, close], axis=0)
+            for start in range(0, pair.shape[1], PAIRS):
+                first, again = pair[:, start : start + PAIRS]
+                alike = _alike(cells[first], cells[again])
+                np.minimum.at(earliest, again[alike], first[alike])
+    again = np.flatnonzero(earliest < np.arange(len(earliest)))
+    return earliest[again], again
 
 
 def _alike(one: Pixels, other: Pixels) -> NDArray[np.bool_]:
