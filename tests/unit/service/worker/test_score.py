@@ -6,7 +6,7 @@ from autodl.errors import PlatformError
 from autodl.predictions import write_predictions
 from service.models import RunKind
 from service.submissions import repository, service
-from service.worker import report as reporting
+from service.worker import program
 from service.worker.report import DirectReporter, open_reporter
 from service.worker.score import read_points, score
 from service.worker.tasks import ReportTo, ScoreTask
@@ -97,7 +97,7 @@ class TestReporter:
     def test_a_database_that_is_away_for_a_moment_is_waited_for(
         self, task, database, monkeypatch
     ) -> None:
-        monkeypatch.setattr(reporting, "PAUSE_SECONDS", 0.01)
+        monkeypatch.setattr(program, "PAUSE_SECONDS", 0.01)
         record, failures = service.record_point, iter(range(3))
 
         def fail_at_first(*arguments) -> None:
@@ -111,8 +111,8 @@ class TestReporter:
         assert recorded(database, task) == [(0, 0.5)]
 
     def test_not_for_ever(self, task, monkeypatch) -> None:
-        monkeypatch.setattr(reporting, "PAUSE_SECONDS", 0.01)
-        monkeypatch.setattr(reporting, "PATIENCE_SECONDS", 0.05)
+        monkeypatch.setattr(program, "PAUSE_SECONDS", 0.01)
+        monkeypatch.setattr(program, "PATIENCE_SECONDS", 0.05)
         away = PlatformError("database-unavailable", "Away.")
         monkeypatch.setattr(service, "begin_scoring", lambda *_: (_ for _ in ()).throw(away))
         with pytest.raises(PlatformError, match="Away"):
