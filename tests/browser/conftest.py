@@ -1,8 +1,8 @@
 """A real browser before the service: Chromium, driven by Playwright.
 
 ``site`` is the application over an executor that does nothing: tests play the runs themselves.
-``service`` carries out real ones. A test opens pages with ``open_page``, and fails when one of them
-had an error, a dialog, or asked another server for something.
+``service`` and ``stocked`` have real runs, the latter a page of every kind. A test opens pages with
+``open_page``, and fails when one of them had an error, a dialog, or asked another server.
 """
 
 from __future__ import annotations
@@ -101,23 +101,37 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
         yield site
 
 
-@pytest.fixture(scope="package")
-def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
-    """Real runs, of the guests too."""
-    failing = tmp_path_factory.mktemp("failing")
+@contextmanager
+def serve_runs(folder: Path) -> Iterator[Site]:
+    """Real runs, of guests too."""
+    failing = folder / "failing"
+    failing.mkdir()
     (failing / "model.py").write_text(FAILING, encoding="utf-8")
     solutions = {"steady": GUESTS / "steady", "failing": failing}
-    data = tmp_path_factory.mktemp("service")
-    with serve(data, LocalExecutor, solutions=solutions, part_bytes=8 * 1024) as site:
+    with serve(folder / "data", LocalExecutor, solutions=solutions, part_bytes=8 * 1024) as site:
         context = site.context
         with reconciling(context.settings, context.database, context.storage, context.executor):
             yield site
 
 
 @pytest.fixture(scope="package")
-def stock(service: Site) -> dict[str, str]:
+def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    """Nothing is in it yet, and its one slot is free."""
+    with serve_runs(tmp_path_factory.mktemp("service")) as site:
+        yield site
+
+
+@pytest.fixture(scope="package")
+def stocked(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    """That of ``stock``, whose slot is taken."""
+    with serve_runs(tmp_path_factory.mktemp("stocked")) as site:
+        yield site
+
+
+@pytest.fixture(scope="package")
+def stock(stocked: Site) -> dict[str, str]:
     """The address of every page, by what it shows."""
-    return make_stock(service)
+    return make_stock(stocked)
 
 
 @pytest.fixture

@@ -17,6 +17,7 @@ CONTRAST = {"resultTypes": ["violations"], "runOnly": ["color-contrast"]}
 ALL_RULES = {"resultTypes": ["violations"]}
 MAX_SCRIPT_BYTES = 60_000  # as it would be sent: gzipped
 MAX_PAGE_BYTES = 150_000  # without pictures
+LOADED = ("document", "script", "stylesheet")
 WITH_SUBMISSIONS = ("submissions", "compare", "done", "running", "failed", "leaderboard", "account")
 IS_WIDER = "document.documentElement.scrollWidth > document.documentElement.clientWidth"
 #: elements and attributes that no template of ours has
@@ -65,9 +66,9 @@ def list_barriers(page: Page, options: dict[str, Any]) -> list[str]:
 
 
 @pytest.mark.parametrize("name", PAGES)
-def test_a_page_has_no_barrier(service, stock, open_page, name) -> None:
+def test_a_page_has_no_barrier(stocked, stock, open_page, name) -> None:
     """On a phone and on a screen; what is dark differs in its colours only."""
-    page = open_page(service, color_scheme="light")
+    page = open_page(stocked, color_scheme="light")
     open_shown(page, stock[name])
     for width in WIDTHS:
         page.set_viewport_size({"width": width, "height": 900})
@@ -78,25 +79,26 @@ def test_a_page_has_no_barrier(service, stock, open_page, name) -> None:
         assert list_barriers(page, CONTRAST) == []
 
 
-def test_no_page_is_heavy(service, stock, open_page) -> None:
-    page = open_page(service)
+def test_no_page_is_heavy(stocked, stock, open_page) -> None:
+    page = open_page(stocked)
     loaded: list[Response] = []
     page.on("response", lambda response: loaded.append(response))
     heavy = {}
     for name, address in stock.items():
         loaded.clear()
         page.goto(address)
-        bodies = [(r.request.resource_type, r.body()) for r in list(loaded) if r.status == 200]
-        scripts = sum(len(gzip.compress(b)) for kind, b in bodies if kind == "script")
-        total = sum(len(b) for kind, b in bodies if kind in ("document", "script", "stylesheet"))
+        own = [r for r in list(loaded) if r.request.resource_type in LOADED and r.ok]
+        bodies = [(r.request.resource_type, r.body()) for r in own]
+        scripts = sum(len(gzip.compress(body)) for kind, body in bodies if kind == "script")
+        total = sum(len(body) for _, body in bodies)
         if scripts > MAX_SCRIPT_BYTES or total > MAX_PAGE_BYTES:
             heavy[name] = (scripts, total)
     assert heavy == {}
 
 
-def test_nothing_of_a_users_comes_alive(service, stock, open_page) -> None:
+def test_nothing_of_a_users_comes_alive(stocked, stock, open_page) -> None:
     """Names, labels and texts that mean harm are words on every page, and nothing else."""
-    page = open_page(service)
+    page = open_page(stocked)
     for name, address in stock.items():
         html = open_shown(page, address)
         assert page.locator(INJECTED).count() == 0, name
@@ -130,10 +132,10 @@ def list_unmarked(shown: str) -> list[str]:
 
 @pytest.mark.parametrize("name", PAGES)
 def test_a_page_has_no_text_outside_the_catalogues(
-    service, stock, open_page, name, monkeypatch
+    stocked, stock, open_page, name, monkeypatch
 ) -> None:
     monkeypatch.setattr(language, "_read_catalogue", lambda _: Marking())
-    page = open_page(service, locale="fr")
+    page = open_page(stocked, locale="fr")
     open_shown(page, stock[name])
     assert set(list_unmarked(page.evaluate(SHOWN))) - NEUTRAL == set()
 
