@@ -37,7 +37,7 @@ MALFORMED = [
     ),
     "https://example.org/" + "a" * 2000,
 ]
-PUBLIC = {"8.8.8.8", "1.1.1.1", "[2606:4700:4700::1111]"}
+PUBLIC = ("8.8.8.8", "1.1.1.1", "[2606:4700:4700::1111]")
 
 
 def resolve(url: str, *allowed: str) -> webhooks.Target:
