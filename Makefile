@@ -66,6 +66,9 @@ $(VENV)/.dev: requirements-dev.lock $(VENV)/.run
 	@$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --require-hashes -r requirements-dev.lock
 	@touch $@
 
+audit: $(VENV)/.dev  ## ask the advisory database about every locked package (needs the network)
+	$(BIN)/pip-audit --strict --no-deps --disable-pip --requirement requirements.lock
+
 peers: build/peers/.run  ## install what the benchmark compares the solution with, into build/peers
 build/peers/.run: requirements.lock pyproject.toml $(VENV)/.run
 	@$(BIN)/uv venv --quiet --clear --python $(BIN)/python build/peers
