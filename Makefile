@@ -27,7 +27,7 @@ chaos: $(VENV)/.dev  ## 20 minutes of kills and full disks, then an audit; keeps
 	$(BIN)/python -m tests.chaos --write
 
 unit: $(VENV)/.dev slurm chromium
-	$(BIN)/pytest
+	$(BIN)/pytest --numprocesses 2 --dist loadfile
 
 # A real Slurm for its tests comes from Debian and Ubuntu only, and installing it needs root.
 slurm:

@@ -54,6 +54,7 @@ class Server:
         command = [weed, "server", "-ip=127.0.0.1", f"-dir={self.folder / 'data'}", "-filer", "-s3"]
         command += [f"-s3.config={self.folder / 's3.json'}", "-s3.port.iceberg=0", *ports]
         command += ["-master.telemetry=false", "-s3.port.lance=0", "-master.volumeSizeLimitMB=64"]
+        command += ["-volume.max=100"]  # a bucket takes several
         with (self.folder / "log").open("ab") as log:
             self._process = subprocess.Popen(
                 command,

@@ -99,6 +99,14 @@ class Cluster:
         """Return when no job holds anything."""
         self._wait(lambda: self.call("squeue", "-h") == "")
 
+    def wait_until_saved(self, since: float) -> None:
+        """Return when the controller has written down the jobs that it accepted until then.
+
+        It does so now and then; what it has not written it forgets when it is killed.
+        """
+        saved = self.folder / "state" / "job_state"
+        self._wait(lambda: saved.exists() and saved.stat().st_mtime > since)
+
     def start_daemon(self, name: str, *options: str) -> None:
         command = [f"/usr/sbin/{name}", "-D", "-f", str(self.conf), *options]
         with (self.folder / f"{name}.out").open("ab") as out:

@@ -47,7 +47,7 @@ class Fault:
     code: str
     top: str = ""
     constructor: str = "pass"
-    train: str = "pass"
+    train: str = "self.done_training = True"
     test: str = GOOD
     kind: str = "solve"
     sabotage: Callable[[Scene], None] = lambda scene: None

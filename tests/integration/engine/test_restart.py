@@ -14,6 +14,7 @@ from pathlib import Path
 
 import psutil
 import pytest
+from sqlalchemy.orm import undefer
 
 from service.db import Database, migrate
 from service.models import Account, CurvePoint, Run, RunKind, Submission, Upload, new_id
@@ -85,7 +86,8 @@ class Installation:
 
     def see(self, submission_id: str) -> Submission:
         with self.database.read() as session:
-            return session.get_one(Submission, submission_id)
+            report = undefer(Submission.report)
+            return session.get_one(Submission, submission_id, options=[report])
 
     def runs(self, submission_id: str) -> list[Run]:
         with self.database.read() as session:

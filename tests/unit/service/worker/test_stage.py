@@ -8,6 +8,7 @@ import pytest
 
 from autodl.errors import BundleError, PlatformError
 from service.storage import open_storage
+from service.worker import program
 from service.worker.stage import stage
 from service.worker.tasks import StageTask
 
@@ -115,7 +116,10 @@ def test_a_bundle_in_a_remote_store_is_fetched_and_not_kept(remote, archive) -> 
         ({"url": "http://127.0.0.1:9/x"}, "storage-unavailable"),
     ],
 )
-def test_a_remote_bundle_that_cannot_be_had_is_our_fault(remote, archive, changes, code) -> None:
+def test_a_remote_bundle_that_cannot_be_had_is_our_fault(
+    remote, archive, changes, code, monkeypatch
+) -> None:
+    monkeypatch.setattr(program, "PATIENCE_SECONDS", 0.1)
     url = remote.url("uploads/x/bundle.zip")
     with pytest.raises(PlatformError) as caught:
         stage(make_task(archive, "check", **({"url": url} | changes)))
