@@ -188,7 +188,7 @@ def compare(source: Path, out: Path, peer: str, jobs: int, repeats: int) -> dict
     for _ in range(repeats):
         ours = cost_of("ours", source, out, jobs)
         size = out.stat().st_size
-        pairs.append((ours, cost_of(peer, source, out, size)))
+        pairs.append((ours, cost_of(peer, source, out.with_suffix(".peer"), size)))
     ratios = [peer_cost.seconds / ours.seconds for ours, peer_cost in pairs]
     work = [peer_cost.processor_seconds / ours.processor_seconds for ours, peer_cost in pairs]
     best, best_peer = (min(side) for side in zip(*pairs, strict=True))
