@@ -99,11 +99,14 @@ class Cluster:
         """Return when no job holds anything."""
         self._wait(lambda: self.call("squeue", "-h") == "")
 
-    def wait_until_saved(self, since: float) -> None:
-        """Return when the controller has written down the jobs that it accepted until then.
+    def wait_until_saved(self) -> None:
+        """Return when the controller has written down its jobs.
 
-        It does so now and then; what it has not written it forgets when it is killed.
+        It does so some seconds after a change; what it has not written a kill makes it forget.
         """
+        since = time.time()
+        for job in self.call("squeue", "-h", "-o", "%A").split():
+            self.call("scontrol", "update", f"jobid={job}", "comment=a change")
         saved = self.folder / "state" / "job_state"
         self._wait(lambda: saved.exists() and saved.stat().st_mtime > since)
 

@@ -110,6 +110,7 @@ def test_cancel_ends_a_submission_within_ten_seconds_while_the_controller_comes_
 ) -> None:
     submission_id = world.submit(content=zip_folder(tiny_bundle), solution="ignores_term")
     world.tick_until(lambda: "learning" in world.see(submission_id).status_reason)
+    slurm_cluster.wait_until_saved()
     slurm_cluster.kill("slurmctld")
     world.cancel(submission_id)
     with pytest.raises(PlatformError):
