@@ -46,13 +46,12 @@ class Patches:
         """float32 (n, F)."""
         if self._filters is None:
             spread = subset.rows[:: -(-len(subset) // LEARNT_FROM)]
-            self.of_pixels(subset.images(spread, self.side), subset.frame)
+            self._filters = self._learn(_enlarge(subset.images(spread, self.side)))
         return self.of_pixels(subset.images(rows, self.side), subset.frame)
 
     def of_pixels(self, pixels: Pixels, frame: Frame | None) -> Floats:
         """float32 (n, F) of uint8 (n, height, width, channels)."""
-        short = [(0, max(0, PATCH - size)) for size in pixels.shape[1:3]]
-        pixels = np.pad(pixels, ((0, 0), *short, (0, 0)), mode="edge")
+        pixels = _enlarge(pixels)
         if self._filters is None:
             self._filters = self._learn(pixels)
         values = PATCH**2 * pixels.shape[3]
@@ -87,6 +86,12 @@ class Patches:
                 cells.append(np.maximum(cell - THRESHOLD, 0).mean(axis=(1, 2)))
                 cells.append(np.maximum(-cell - THRESHOLD, 0).mean(axis=(1, 2)))
         return np.asarray(np.nan_to_num(np.concatenate(cells, axis=1)), np.float32)
+
+
+def _enlarge(pixels: Pixels) -> Pixels:
+    """At least a patch high and wide, by repeating the last row and column."""
+    short = [(0, max(0, PATCH - size)) for size in pixels.shape[1:3]]
+    return np.pad(pixels, ((0, 0), *short, (0, 0)), mode="edge")
 
 
 def _windows(pixels: Pixels) -> Pixels:
