@@ -44,6 +44,11 @@ def level(strength: Strength) -> str:
     return "process" if strength.landlock_abi and strength.seccomp else "none"
 
 
+def suffices(reached: str, wanted: str) -> bool:
+    """Whether the level that was reached is at least the one that is asked for."""
+    return LEVELS.index(reached) >= LEVELS.index(wanted)
+
+
 def describe(strength: Strength) -> dict[str, str]:
     """``level``, and in words what holds ``files`` and ``network``, as a manifest keeps it."""
     return {

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from autodl.errors import UsageError
-from autodl.sandbox import LEVELS
+from autodl.sandbox import suffices
 
 if TYPE_CHECKING:
     from service.executors.base import Executor
@@ -20,7 +20,7 @@ def open_executor(settings: Settings) -> Executor:
     """
     executor = _open(settings)
     reached, wanted = executor.capabilities().isolation, settings.require_isolation
-    if LEVELS.index(reached) < LEVELS.index(wanted):
+    if not suffices(reached, wanted):
         raise UsageError(
             "isolation-too-weak",
             f"Solutions would be held by {reached!r} here; the operator asked for {wanted!r}.",

@@ -32,7 +32,7 @@ def main() -> None:
 
 def _holds(folder: Path, wanted: str) -> bool:
     reached = sandbox.level(sandbox.strength())
-    if sandbox.LEVELS.index(reached) >= sandbox.LEVELS.index(wanted):
+    if sandbox.suffices(reached, wanted):
         return True
     status = supervisor.Status(
         pid=os.getpid(),

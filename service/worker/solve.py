@@ -59,7 +59,7 @@ def solve(task: SolveTask) -> Json | None:
 def _check_isolation(wanted: str) -> None:
     """Each run for itself: where it runs may be weaker than where the service started."""
     reached = sandbox.level(sandbox.strength())
-    if sandbox.LEVELS.index(reached) < sandbox.LEVELS.index(wanted):
+    if not sandbox.suffices(reached, wanted):
         raise PlatformError(
             "isolation-too-weak",
             f"The solution would be held by {reached!r} here; the operator asked for {wanted!r}.",
