@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from autodl.errors import UsageError
-from service import tracing
+from service import idempotency, tracing
 from service.accounts import quotas
 from service.accounts.limits import Limits
 from service.body import format_digest
@@ -277,7 +277,11 @@ def delete_upload(context: Context, account_id: str, upload_id: str) -> None:
 
 
 def release(session: Session, upload: Upload) -> list[str]:
-    """Remove the row; returns the keys that nothing names any more, for ``remove_bytes``."""
+    """Remove the row, and the answers that made it, which would name what is no more.
+
+    Returns the keys that nothing names any more, for ``remove_bytes``.
+    """
+    idempotency.forget(session, upload.id)
     session.delete(upload)
     session.flush()
     return [] if repository.is_key_used(session, upload.key) else [upload.key]

@@ -183,6 +183,17 @@ def test_what_was_begun_can_be_given_up(installation) -> None:
     expect(installation.http.delete(upload["links"]["self"]), 404, "upload-not-found")
 
 
+def test_the_key_of_what_was_given_up_begins_anew(installation) -> None:
+    headers = {"Idempotency-Key": "begin"}
+    asked = {"name": "flowers.zip", "size_bytes": len(CONTENT)}
+    first = installation.http.post("/v1/uploads", json=asked, headers=headers).json()
+    assert installation.http.delete(first["links"]["self"]).status_code == 204
+    answer = installation.http.post("/v1/uploads", json=asked, headers=headers)
+    assert "idempotency-replayed" not in answer.headers
+    assert answer.json()["id"] != first["id"]
+    assert installation.http.get(answer.json()["links"]["self"]).status_code == 200
+
+
 def test_a_whole_that_is_another_one_is_refused_and_removed(installation) -> None:
     upload = begin(installation, sha256="0" * 64)
     for number in (1, 2, 3):
