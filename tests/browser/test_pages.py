@@ -2,6 +2,7 @@
 
 import gzip
 import re
+from collections.abc import Iterator
 from gettext import NullTranslations
 from typing import Any
 
@@ -9,7 +10,7 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page, Response
 
-from service.web import language
+from service.web import explanations, language
 from tests.browser.stock import HOSTILE, HOSTILE_NAME, PAGES
 
 WIDTHS = (320, 1440)
@@ -130,11 +131,21 @@ def list_unmarked(shown: str) -> list[str]:
     return re.findall(r"[^\W\d_]{3,}", shown)
 
 
-@pytest.mark.parametrize("name", PAGES)
-def test_a_page_has_no_text_outside_the_catalogues(
-    stocked, stock, open_page, name, monkeypatch
-) -> None:
+@pytest.fixture
+def marked(monkeypatch) -> Iterator[None]:
+    """French is ``Marking``; nothing that was kept of it is met by the tests that follow."""
+    kept = (explanations._list_explanations, explanations._render)
+    for texts in kept:
+        texts.cache_clear()
     monkeypatch.setattr(language, "_read_catalogue", lambda _: Marking())
+    yield
+    for texts in kept:
+        texts.cache_clear()
+
+
+@pytest.mark.usefixtures("marked")
+@pytest.mark.parametrize("name", PAGES)
+def test_a_page_has_no_text_outside_the_catalogues(stocked, stock, open_page, name) -> None:
     page = open_page(stocked, locale="fr")
     open_shown(page, stock[name])
     assert set(list_unmarked(page.evaluate(SHOWN))) - NEUTRAL == set()
