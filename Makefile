@@ -93,7 +93,7 @@ messages: $(VENV)/.dev  ## collect the texts of the pages into the catalogues of
 	@mkdir -p build
 	$(BIN)/pybabel -q extract -F pyproject.toml --no-location --ignore-dirs ".* build tests node_modules" -o build/messages.pot .
 	$(BIN)/pybabel -q update -i build/messages.pot -d service/web/locales --no-fuzzy-matching --ignore-obsolete \
-		--ignore-pot-creation-date
+		--ignore-pot-creation-date --width 100
 
 proto: | $(BIN)/uv  ## generate the protocol buffer classes anew; protoc 31 makes what protobuf 6.31 and newer load
 	$(BIN)/uv run --quiet --no-project --isolated --with grpcio-tools==1.75.1 \

@@ -65,7 +65,8 @@ def check(root: Path, jobs: int | None = None, with_label_issues: bool | None = 
         findings.extend(class_findings(*train, labels, files["train"]))
         findings.extend(column_findings(*train, files["train"]))
     findings.extend(size_findings({name: len(d) for name, d in subsets.items()}, files))
-    findings.extend(duplicate_findings(surveys, files))
+    items = {name: _check_items(dataset, findings) for name, dataset in subsets.items()}
+    findings.extend(duplicate_findings(surveys, files, items))
     summary = summarise(bundle, subsets, surveys, labels)
     if "train" in surveys:
         readable = surveys["train"].readable
@@ -74,7 +75,8 @@ def check(root: Path, jobs: int | None = None, with_label_issues: bool | None = 
         issues = find_label_issues(subsets["train"], readable, with_label_issues, jobs)
         findings.extend(issues.findings(summary["label_names"], files["train"]))
         summary["label_issues"] = {"state": issues.state, "count": len(issues.issues)}
-    return Report(findings.sorted(), summary)
+    named = [_name_item(finding, subsets, files, items) for finding in findings.sorted()]
+    return Report(tuple(named), summary)
 
 
 def _check_name(bundle: Bundle, findings: Findings) -> None:
@@ -328,15 +330,15 @@ def _check_subset(name: str, dataset: Dataset, seen: Survey, findings: Findings)
                 file,
             )
         )
-    _check_items(dataset, findings)
 
 
-def _check_items(dataset: Dataset, findings: Findings) -> None:
+def _check_items(dataset: Dataset, findings: Findings) -> list[str]:
+    """What the records are called; empty where that is not known."""
     try:
         items = read_items(dataset.source.path)
     except BundleError as error:
         findings.add_error(error)
-        return
+        return []
     if items is not None and len(items) != len(dataset):
         findings.add(
             Finding(
@@ -347,3 +349,23 @@ def _check_items(dataset: Dataset, findings: Findings) -> None:
                 findings.relative(str(dataset.source.path / ITEMS_NAME)),
             )
         )
+        return []
+    return items or []
+
+
+def _name_item(
+    finding: Finding,
+    subsets: Mapping[str, Dataset],
+    files: Mapping[str, str],
+    items: Mapping[str, list[str]],
+) -> Finding:
+    """The finding with the name of its record, where one file has all records of the subset."""
+    if finding.record is None or finding.file is None:
+        return finding
+    for name, dataset in subsets.items():
+        place = dataset.source.path
+        is_whole = finding.file == files[name]
+        is_only_shard = finding.file.startswith(f"{files[name]}/") and len(find_shards(place)) == 1
+        if (is_whole or is_only_shard) and finding.record < len(items[name]):
+            return replace(finding, item=items[name][finding.record])
+    return finding

@@ -5,7 +5,7 @@ Within the training part they count double, between training and test they make 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,26 +15,33 @@ from autodl.report import Finding
 from autodl.survey import Survey
 
 Records = NDArray[np.intp]
+#: of each subset, what its records are called; empty where they have no names
+Items = Mapping[str, Sequence[str]]
 
 _LEAK = "Scores will be too good. Keep what belongs together in one subset (--group)."
 
 
 def duplicate_findings(
-    surveys: Mapping[str, Survey], files: Mapping[str, str]
+    surveys: Mapping[str, Survey], files: Mapping[str, str], items: Items
 ) -> Iterator[Finding]:
     """Findings about repeated examples; ``files`` says where the subsets lie."""
     for name, seen in surveys.items():
-        yield from _within(name, seen, files[name])
+        yield from _within(name, seen, files[name], items[name])
     train = surveys.get("train")
     if train is None:
         return
     for name in ("test", "unlabelled"):
         if name in surveys:
-            yield from _across(train, name, surveys[name], files[name])
-    yield from _alike(train, surveys.get("test"), files)
+            yield from _across(train, name, surveys[name], files[name], items)
+    yield from _alike(train, surveys.get("test"), files, items)
 
 
-def _within(name: str, seen: Survey, file: str) -> Iterator[Finding]:
+def _call(record: int, items: Sequence[str]) -> str:
+    """A record by its number, and by its name where it has one."""
+    return f"{record} (item {items[record]})" if items else str(record)
+
+
+def _within(name: str, seen: Survey, file: str, items: Sequence[str]) -> Iterator[Finding]:
     """Examples of one subset that repeat an earlier one exactly."""
     first, again = _repeats(seen)
     if not len(again):
@@ -46,7 +53,7 @@ def _within(name: str, seen: Survey, file: str) -> Iterator[Finding]:
             "duplicates-with-other-labels",
             "warning",
             f"{int(conflict.sum()):,} training examples repeat another with other labels,"
-            f" such as records {first[at]} and {again[at]}.",
+            f" such as records {_call(first[at], items)} and {_call(again[at], items)}.",
             "One of the two labels is wrong, or the example belongs to both classes.",
             file,
             int(again[at]),
@@ -55,19 +62,20 @@ def _within(name: str, seen: Survey, file: str) -> Iterator[Finding]:
         "duplicate-examples",
         "note",
         f"{len(again):,} {name} examples repeat another, such as records"
-        f" {first[0]} and {again[0]}.",
+        f" {_call(first[0], items)} and {_call(again[0], items)}.",
         f"Repeated examples count twice in {'training' if name == 'train' else 'the results'}.",
         file,
         int(again[0]),
     )
 
 
-def _across(train: Survey, name: str, seen: Survey, file: str) -> Iterator[Finding]:
+def _across(train: Survey, name: str, seen: Survey, file: str, items: Items) -> Iterator[Finding]:
     """Examples of another subset that are also in train."""
     inside, outside = _shared(train.digest, seen.digest)
     if not len(outside):
         return
-    where = f"such as {name} record {outside[0]} and train record {inside[0]}"
+    here, there = _call(outside[0], items[name]), _call(inside[0], items["train"])
+    where = f"such as {name} record {here} and train record {there}"
     if name == "test":
         yield Finding(
             "test-in-train",
@@ -88,7 +96,9 @@ def _across(train: Survey, name: str, seen: Survey, file: str) -> Iterator[Findi
         )
 
 
-def _alike(train: Survey, test: Survey | None, files: Mapping[str, str]) -> Iterator[Finding]:
+def _alike(
+    train: Survey, test: Survey | None, files: Mapping[str, str], items: Items
+) -> Iterator[Finding]:
     """Pictures that look like a training picture without being the same bytes."""
     both = [train] if test is None or test.cells.shape[1] != train.cells.shape[1] else [train, test]
     digest = np.concatenate([seen.digest for seen in both])
@@ -103,11 +113,13 @@ def _alike(train: Survey, test: Survey | None, files: Mapping[str, str]) -> Iter
             continue
         one, two = int(first[chosen][0]), int(again[chosen][0])
         count = int(chosen.sum())
+        known = _call(one, items["train"])
         if inside:
             yield Finding(
                 "similar-examples",
                 "note",
-                f"{count:,} training pictures look like another, such as records {one} and {two}.",
+                f"{count:,} training pictures look like another, such as records {known}"
+                f" and {_call(two, items['train'])}.",
                 "Copies that were scaled or encoded anew count twice in training.",
                 files["train"],
                 two,
@@ -117,8 +129,8 @@ def _alike(train: Survey, test: Survey | None, files: Mapping[str, str]) -> Iter
             yield Finding(
                 "test-like-train",
                 "note",
-                f"{count:,} test pictures look like one in train, such as test record {two}"
-                f" and train record {one}.",
+                f"{count:,} test pictures look like one in train, such as test record"
+                f" {_call(two, items['test'])} and train record {known}.",
                 _LEAK,
                 files["test"],
                 two,

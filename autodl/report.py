@@ -19,8 +19,9 @@ MAX_PER_CODE = 10  # findings of one code and severity that are listed; the rest
 class Finding:
     """One thing that is wrong or worth knowing, and where.
 
-    ``record`` counts from 0, ``line`` from 1; ``file`` is relative to the dataset's root. An
-    ``error`` rejects the dataset, a ``warning`` is likely a mistake, a ``note`` is for information.
+    ``record`` counts from 0, ``line`` from 1; ``file`` is relative to the dataset's root; ``item``
+    is what the record was called before it was formatted, where that is known. An ``error`` rejects
+    the dataset, a ``warning`` is likely a mistake, a ``note`` is for information.
     """
 
     code: str
@@ -30,13 +31,15 @@ class Finding:
     file: str | None = None
     record: int | None = None
     line: int | None = None
+    item: str | None = None
 
     @property
     def where(self) -> str:
         """The place as people write it; empty if unknown."""
-        return AutoDLError(
+        place = AutoDLError(
             self.code, self.message, file=self.file, record=self.record, line=self.line
         ).where
+        return place if self.item is None else f"{place} (item {self.item})"
 
 
 @dataclass(frozen=True)

@@ -26,7 +26,7 @@ def write_results(
     prediction: Callable[[int], Path],
     unlabelled: Path | None,
 ) -> tuple[Metrics, list[str]]:
-    """Write ``predictions.*``, ``answers.csv`` and ``metrics.json`` into ``folder``.
+    """Write ``predictions.*``, ``answers.csv``, ``confusion.csv`` and ``metrics.json``.
 
     ``curve`` has a point at least; ``prediction`` gives the ``.predict`` file of an index,
     ``unlabelled`` is that of the unlabelled part. Returns the metrics and what a user must know.
@@ -65,4 +65,5 @@ def write_results(
         )
     text = json.dumps(metrics.to_json(), ensure_ascii=False)
     write_over(folder / METRICS_NAME, text.encode() + b"\n")
+    tables.write_confusion(metrics, folder)
     return metrics, notes

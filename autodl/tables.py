@@ -1,6 +1,7 @@
 """Predictions as tables that people open: items by name, classes by name, as CSV, Parquet, JSON.
 
-``answers.csv`` has the answers alone, beside the labels: small at any number of classes.
+``answers.csv`` has the answers alone, beside the labels: small at any number of classes;
+``confusion.csv`` counts them by true and by predicted class.
 
 One row per predicted item. Columns: the ``subset``, the ``row`` in it (0-based), the ``item``'s
 name (its row where it has none), the class with the highest score as ``prediction``, that
@@ -10,6 +11,7 @@ name (its row where it has none), the class with the highest score as ``predicti
 from __future__ import annotations
 
 import csv
+import io
 import json
 import math
 from collections.abc import Callable, Iterator
@@ -21,8 +23,10 @@ import numpy as np
 
 from autodl.bundle import find_bundle, read_items
 from autodl.dataset import open_subset
+from autodl.metrics import Metrics
 from autodl.predictions import read_predictions
 from autodl.score import Matrix
+from autodl.untrusted import write_over
 
 if TYPE_CHECKING:
     import polars
@@ -30,6 +34,8 @@ if TYPE_CHECKING:
 FIXED = ("subset", "row", "item", "prediction", "score")
 ANSWERS_NAME = "answers.csv"
 ANSWERS = (*FIXED, "label", "right")
+CONFUSION_NAME = "confusion.csv"
+CONFUSION = ("true", "predicted", "items", "share")
 
 
 @dataclass(frozen=True)
@@ -116,6 +122,26 @@ def write_answers(predictions: Predictions, labels: Matrix, folder: Path) -> Pat
                 true = [predictions.classes[c] for c in np.flatnonzero(truth[row])]
                 right = "yes" if truth[row, column] else "no"
                 writer.writerow([*written, "; ".join(true), right])
+    return path
+
+
+def write_confusion(metrics: Metrics, folder: Path) -> Path | None:
+    """Write ``confusion.csv`` into ``folder``: what was taken for what, the commonest first.
+
+    Columns: the true class, ``predicted``, how many ``items``, and their ``share`` of the true
+    class's. None, and nothing written, where a row has several classes.
+    """
+    if metrics.confusion is None:
+        return None
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(CONFUSION)
+    for true, predicted, items in sorted(metrics.confusion, key=lambda cell: -cell[2]):
+        actual = metrics.classes[true]
+        share = f"{items / actual.support:.6g}"
+        writer.writerow([actual.name, metrics.classes[predicted].name, items, share])
+    path = folder / CONFUSION_NAME
+    write_over(path, text.getvalue().encode())
     return path
 
 

@@ -5,9 +5,11 @@ Colour is never alone: each picture has its figures in a table or a sentence bes
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
+from itertools import groupby
 from typing import Any
 
 from markupsafe import Markup
@@ -16,14 +18,17 @@ from service.web.formats import format_number, format_percent
 from service.web.language import gettext
 
 Json = dict[str, Any]
+#: by row and column of a picture: the items, and their share of the row
+Cells = Mapping[tuple[int, int], tuple[int, float]]
 
 SIDE = 480.0  # of a confusion matrix, where its cells are large enough then
 LEAST_CELL = 10.0  # so that a class's name fits beside its row
 COUNTED_CELL = 24.0  # large enough for the count
 MAX_NAMED = 100  # of more classes a confusion matrix has those that are confused most
-TOLD_CLASSES = 40  # of more, only cells with several items have their words: pages stay small
+SHADES = 10  # of its cells: one path a shade keeps a page small at any number of cells
 NAME_LETTERS = 16
-CONFUSIONS = 12
+LEAN = 60  # degrees, of the names above the columns
+CONFUSIONS = 30
 ACCENT = "#3b7ddd"
 SVG = (
     '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width:g} {height:g}"'
@@ -44,14 +49,14 @@ class Confusion:
 
 
 def list_confusions(metrics: Json) -> list[Confusion]:
-    """The commonest confusions, the commonest first."""
+    """What was taken for what, the commonest first."""
     classes = metrics["classes"]
     wrong = [
         Confusion(classes[t]["name"], classes[p]["name"], count, classes[t]["support"])
         for t, p, count in metrics["confusion"] or ()
         if t != p
     ]
-    return sorted(wrong, key=lambda c: -c.count)[:CONFUSIONS]
+    return sorted(wrong, key=lambda c: -c.count)
 
 
 def pick_classes(metrics: Json) -> list[int]:
@@ -73,8 +78,8 @@ def pick_classes(metrics: Json) -> list[int]:
 def confusion_svg(metrics: Json) -> str:
     """The confusion matrix: a row a true class, a column a predicted one, as shares of the row.
 
-    Readable at a hundred classes: it is as large as their names need, for a box that scrolls; cells
-    that are empty are not drawn, and each of the others has its words.
+    Readable at a hundred classes, and small: it is as large as their names need, for a box that
+    scrolls; cells of one shade are one path, and those that are empty are not drawn.
     """
     shown = pick_classes(metrics)
     place = {number: at for at, number in enumerate(shown)}
@@ -84,74 +89,85 @@ def confusion_svg(metrics: Json) -> str:
     letters = min(12.0, cell * 0.95)
     left = top = 30.0 + letters * 0.58 * min(NAME_LETTERS, max(map(len, names)))
     size = cell * len(names)
-    parts = [
-        SVG.format(
-            width=left + size + top * 0.6,  # the last name leans over
-            height=top + size + 4,
-            label=escape(
-                gettext("Confusion matrix; the commonest confusions are in the table beside it.")
+    cells = {
+        (place[true], place[predicted]): (count, count / max(1, supports[place[true]]))
+        for true, predicted, count in metrics["confusion"] or ()
+        if true in place and predicted in place
+    }
+    label = gettext("Confusion matrix; the commonest confusions are in the table beside it.")
+    return "".join(
+        [
+            SVG.format(
+                width=left + size + top * 0.6,  # the last name leans over
+                height=top + size + 4,
+                label=escape(label),
+                kind="confusion",
             ),
-            kind="confusion",
-        ),
-        f'<rect x="{left:g}" y="{top:g}" width="{size:g}" height="{size:g}" fill="none"'
-        ' stroke="currentColor" stroke-opacity=".35"/>',
-        _grid(len(names), left, top, cell),
-        *_name_axes(names, left, top, cell, letters),
+            _name_axes(names, left, top, cell, letters),
+            f'<g transform="translate({left:.4g} {top:.4g})">',
+            f'<g transform="scale({cell:g})">{_shade(cells)}</g>',
+            _count(cells, cell) if cell >= COUNTED_CELL else "",
+            _grid(len(names), cell),
+            "</g></svg>",
+        ]
+    )
+
+
+def _shade(cells: Cells) -> str:
+    """The cells, each a unit wide; neighbours of one shade are one stroke."""
+    shaded = [
+        (row, column, math.ceil(s * SHADES)) for (row, column), (_, s) in sorted(cells.items())
     ]
-    for true, predicted, count in metrics["confusion"] or ():
-        if true in place and predicted in place:
-            row, column = place[true], place[predicted]
-            words = gettext(
-                "%(count)s of %(support)s %(true)s were taken for %(predicted)s",
-                count=count,
-                support=supports[row],
-                true=names[row],
-                predicted=names[column],
-            )
-            share = count / max(1, supports[row])
-            told = words if count > 1 or len(names) <= TOLD_CLASSES else ""
-            parts.append(_draw_cell(left + column * cell, top + row * cell, cell, share, told))
-            if cell >= COUNTED_CELL:
-                fill = "#fff" if share > 0.5 else "currentColor"
-                parts.append(
-                    f'<text x="{left + (column + 0.5) * cell:.2f}"'
-                    f' y="{top + (row + 0.5) * cell + 4:.2f}" text-anchor="middle"'
-                    f' fill="{fill}">{count}</text>'
-                )
-    return "".join([*parts, "</svg>"])
+    strokes: dict[int, str] = {}
+    for (row, _, shade), run in groupby(
+        enumerate(shaded), lambda cell: (cell[1][0], cell[1][1] - cell[0], cell[1][2])
+    ):
+        (_, (_, first, _)), *others = run
+        strokes[shade] = f"{strokes.get(shade, '')}M{first} {row}h{1 + len(others)}"
+    drawn = "".join(
+        f'<path d="{path}" stroke-opacity="{0.12 + 0.88 * shade / SHADES:.2f}"/>'
+        for shade, path in sorted(strokes.items())
+    )
+    return f'<g transform="translate(0 .5)" stroke="{ACCENT}">{drawn}</g>'
 
 
-def _grid(count: int, left: float, top: float, cell: float) -> str:
-    """Every fifth line, by which the eye finds the names again."""
+def _count(cells: Cells, cell: float) -> str:
+    """How many items each cell stands for."""
+    counts = []
+    for (row, column), (count, share) in cells.items():
+        colour = ' fill="#fff"' if share > 0.5 else ""
+        x, y = (column + 0.5) * cell, (row + 0.5) * cell + 4
+        counts.append(f'<text x="{x:.4g}" y="{y:.4g}"{colour}>{count}</text>')
+    return f'<g text-anchor="middle">{"".join(counts)}</g>'
+
+
+def _grid(count: int, cell: float) -> str:
+    """The frame, and every fifth line, by which the eye finds the names again."""
     end = cell * count
     lines = "".join(
-        f"M{left:g} {top + at * cell:g}h{end:g}M{left + at * cell:g} {top:g}v{end:g}"
-        for at in range(5, count, 5)
+        f"M0 {at * cell:.4g}h{end:.4g}M{at * cell:.4g} 0v{end:.4g}" for at in range(5, count, 5)
     )
-    return f'<path d="{lines}" stroke="currentColor" stroke-opacity=".18" fill="none"/>'
-
-
-def _draw_cell(x: float, y: float, cell: float, share: float, words: str) -> str:
     return (
-        f'<rect x="{x:.4g}" y="{y:.4g}" width="{cell:.4g}" height="{cell:.4g}" fill="{ACCENT}"'
-        f' fill-opacity="{0.12 + 0.88 * share:.2f}"'
-        + (f"><title>{escape(words)}</title></rect>" if words else "/>")
+        f'<path d="M0 0h{end:.4g}v{end:.4g}h-{end:.4g}z{lines}" stroke="currentColor"'
+        ' stroke-opacity=".25" fill="none"/>'
     )
 
 
-def _name_axes(
-    names: Sequence[str], left: float, top: float, cell: float, letters: float
-) -> list[str]:
-    parts = [f'<g font-size="{letters:.3g}">']
+def _name_axes(names: Sequence[str], left: float, top: float, cell: float, letters: float) -> str:
+    """The names, beside their rows and above their columns."""
+    across, up = math.cos(math.radians(LEAN)), math.sin(math.radians(LEAN))
+    rows, columns = [], []
     for number, name in enumerate(names):
         short = escape(name if len(name) <= NAME_LETTERS else f"{name[: NAME_LETTERS - 1]}…")
-        middle = number * cell + cell / 2
-        parts.append(
-            f'<text x="{left - 6:g}" y="{top + middle + letters / 3:.2f}" text-anchor="end">{short}'
-            f'</text><text transform="translate({left + middle + letters / 3:.2f} {top - 6:g})'
-            f' rotate(-60)">{short}</text>'
-        )
-    return [*parts, "</g>"]
+        middle = (number + 0.5) * cell + letters / 3
+        rows.append(f'<text y="{middle:.4g}">{short}</text>')
+        columns.append(f'<text x="{middle * across:.4g}" y="{middle * up:.4g}">{short}</text>')
+    return (
+        f'<g font-size="{letters:.3g}">'
+        f'<g transform="translate({left - 6:.4g} {top:.4g})" text-anchor="end">{"".join(rows)}</g>'
+        f'<g transform="translate({left:.4g} {top - 6:.4g}) rotate(-{LEAN})">{"".join(columns)}</g>'
+        "</g>"
+    )
 
 
 def calibration_svg(calibration: Json) -> str:
@@ -219,12 +235,18 @@ def say_calibration(calibration: Json) -> str:
 def describe_metrics(metrics: Json) -> Json:
     """What ``results.html`` is made of."""
     calibration = metrics["calibration"]
-    for found in metrics["classes"]:  # classes that were never met come last
-        found["f1_or_less"] = 2.0 if found["f1"] is None else found["f1"]
+    confused = list_confusions(metrics)
+    taken_for: dict[str, Confusion] = {}
+    for found in confused:
+        taken_for.setdefault(found.true, found)
+    # Classes that were never met come last.
+    worst = sorted(metrics["classes"], key=lambda c: 2.0 if c["f1"] is None else c["f1"])
     return {
         "metrics": metrics,
+        "classes": worst[:MAX_NAMED],
+        "taken_for": taken_for,
         "confusion": Markup(confusion_svg(metrics)) if metrics["confusion"] else None,  # noqa: S704 names are escaped
-        "confusions": list_confusions(metrics),
+        "confusions": confused[:CONFUSIONS],
         "confused_classes": len(pick_classes(metrics)),
         "calibration": Markup(calibration_svg(calibration)) if calibration else None,  # noqa: S704 numbers only
         "calibration_words": say_calibration(calibration) if calibration else "",

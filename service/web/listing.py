@@ -14,6 +14,7 @@ from service.context import ContextDep
 from service.models import Json, Submission, SubmissionState
 from service.submissions import paging, repository, results
 from service.web.curve import LETTERS, Series, curves_svg, key_svg
+from service.web.figures import MAX_NAMED
 from service.web.language import N_, gettext
 from service.web.rendering import render
 
@@ -112,6 +113,7 @@ def compare(
         class_figures=CLASS_FIGURES,
         class_rows=_list_class_rows(compared, figure if figure in CLASS_FIGURES else "f1"),
         most=len(LETTERS),
+        most_classes=MAX_NAMED,
     )
 
 

@@ -28,7 +28,7 @@ from service.submissions.access import Found, ReaderDep
 from service.submissions.schemas import RerunRequest
 from service.web.accounts import read_form
 from service.web.curve import LETTERS, STYLES, Series, curve_svg, key_svg
-from service.web.figures import describe_metrics
+from service.web.figures import MAX_NAMED, describe_metrics
 from service.web.language import N_
 from service.web.listing import METRICS, Compared
 from service.web.mistakes import read_mistakes
@@ -70,6 +70,7 @@ FILES = {
         "predictions for the unlabelled part, in the challenge's format"
     ),
     "metrics.json": N_("classes, confusion, calibration, intervals, the surest mistakes"),
+    "confusion.csv": N_("how often each class was taken for each other"),
     "curve.svg": N_("the learning curve as a picture"),
     "curve.png": N_("the same, as the challenge drew it"),
     "curve.json": N_("the learning curve as data"),
@@ -130,6 +131,7 @@ def describe(context: Context, submission: Submission, *, is_owner: bool) -> dic
     metrics = results.find_json(context, submission, METRICS) if submission.result else None
     curve = curve_svg(points, submission.budget_seconds, inline=True, beside=beside)
     answers, items = find_first(context, submission) if submission.result else ([], 0)
+    counted, class_counts = _count_classes(submission.report)
     log = results.read_log(context, submission)[-LOG_TAIL_BYTES:].decode(errors="replace")
     return {
         "submission": submission,
@@ -154,7 +156,8 @@ def describe(context: Context, submission: Submission, *, is_owner: bool) -> dic
         "log": log,
         "failure": results.find_json(context, submission, FAILURE),
         "summary_words": SUMMARY,
-        "class_counts": _count_classes(submission.report),
+        "counted": counted,
+        "class_counts": class_counts,
         "metrics": metrics,
         "mistakes_shown": read_mistakes(context, submission),
         "draw_wave": draw_wave,
@@ -178,14 +181,24 @@ def _list_downloads(context: Context, submission: Submission) -> list[str]:
     return sorted(paths, key=lambda p: (order.index(p) if p in order else len(order), p))
 
 
-def _count_classes(report: Json | None) -> dict[str, list[int]]:
-    """By subset, the examples of each class in the order of ``label_names``; where counted."""
+def _count_classes(report: Json | None) -> tuple[list[str], list[tuple[str, list[int]]]]:
+    """The subsets whose classes were counted, and each class with its examples in them."""
     summary = (report or {}).get("summary", {})
     names = summary.get("label_names", [])
     counts = {
         name: subset.get("class_counts") for name, subset in summary.get("subsets", {}).items()
     }
-    return {name: found for name, found in counts.items() if found and len(found) == len(names)}
+    counted = {name: found for name, found in counts.items() if found and len(found) == len(names)}
+    if not counted:
+        return [], []
+    rows = list(zip(*counted.values(), strict=True))
+    return list(counted), [(names[at], list(rows[at])) for at in pick_rarest([r[0] for r in rows])]
+
+
+def pick_rarest(counts: Sequence[int]) -> list[int]:
+    """The numbers of the classes that a page lists, in their order; of very many, the rarest."""
+    rarest = sorted(range(len(counts)), key=lambda at: counts[at])
+    return sorted(rarest[:MAX_NAMED])
 
 
 @router.post("/submissions/{submission_id}/cancel")

@@ -25,7 +25,7 @@ from service.web.language import N_
 from service.web.rendering import render
 from service.web.samples import BUDGET_SECONDS, SAMPLES, make_sample
 from service.web.shared import PRIVATE
-from service.web.submission import BASELINES
+from service.web.submission import BASELINES, pick_rarest
 
 EXAMPLES = "examples.json"
 POLICY = "Content-Security-Policy"
@@ -140,7 +140,8 @@ def _weigh_classes(summary: Json) -> list[Json]:
     train = subsets.get("train", {}).get("class_counts") or []
     test = subsets.get("test", {}).get("class_counts") or [0] * len(train)
     most = max(1, *train, 1)
+    classes = list(zip(names, train, test, strict=False))
     return [
         {"name": name, "train": in_train, "test": in_test, "percent": 100 * in_train / most}
-        for name, in_train, in_test in zip(names, train, test, strict=False)
+        for name, in_train, in_test in map(classes.__getitem__, pick_rarest(train[: len(classes)]))
     ]

@@ -26,7 +26,7 @@ from service.executors.base import Executor
 from service.executors.local import LocalExecutor
 from service.reconciler import reconciling
 from service.settings import Settings
-from tests.browser.stock import FAILING, make_stock
+from tests.browser.stock import FAILING, GUESSING, make_stock
 from tests.integration.conftest import SECRET, IdleExecutor, Installation
 
 CHROMIUM = ("chromium", "chromium-browser", "google-chrome")
@@ -104,10 +104,11 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
 @contextmanager
 def serve_runs(folder: Path) -> Iterator[Site]:
     """Real runs, of guests too."""
-    failing = folder / "failing"
-    failing.mkdir()
-    (failing / "model.py").write_text(FAILING, encoding="utf-8")
-    solutions = {"steady": GUESTS / "steady", "failing": failing}
+    solutions = {"steady": GUESTS / "steady"}
+    for name, source in {"failing": FAILING, "guessing": GUESSING}.items():
+        solutions[name] = folder / name
+        solutions[name].mkdir()
+        (solutions[name] / "model.py").write_text(source, encoding="utf-8")
     with serve(folder / "data", LocalExecutor, solutions=solutions, part_bytes=8 * 1024) as site:
         context = site.context
         with reconciling(context.settings, context.database, context.storage, context.executor):

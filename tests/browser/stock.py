@@ -32,6 +32,7 @@ PAGES = {
     "its predictions": "/submissions/{done}/predictions",
     "its report": "/submissions/{done}/report",
     "running": "/submissions/{running}",
+    "many classes": "/submissions/{many}",
     "failed": "/submissions/{failed}",
     "rejected": "/submissions/{rejected}",
     "leaderboard": "/leaderboard",
@@ -46,6 +47,7 @@ PAGES = {
     "new password": "/reset?code=x",
 }
 ROWS = 120
+CLASSES, ITEMS = 100, 6000  # of the table of very many classes
 PATIENCE_SECONDS = 90
 #: a solution that says harmful things and fails
 FAILING = f"""
@@ -57,6 +59,21 @@ class Model:
         raise ValueError({HOSTILE_NAME!r})
 
     def test(self, dataset, remaining_time_budget=None): ...
+"""
+#: one that takes everything for anything
+GUESSING = """
+import numpy as np
+
+
+class Model:
+    def __init__(self, metadata):
+        self.classes = metadata.get_output_size()
+
+    def train(self, dataset, remaining_time_budget=None):
+        self.done_training = True
+
+    def test(self, dataset, remaining_time_budget=None):
+        return np.random.default_rng(0).random((len(dataset), self.classes))
 """
 
 
@@ -71,6 +88,13 @@ def make_table() -> bytes:
         words = " ".join(numbers.choices(["red", "blue", "tall", "small", label], k=12))
         table.writerow([words if row % 20 else HOSTILE_NAME, label])
     return file.getvalue().encode()
+
+
+def make_wide_table() -> bytes:
+    """Numbers of a hundred classes."""
+    numbers = random.Random(0)
+    rows = (f"{numbers.random():.6f},class number {row % CLASSES}" for row in range(ITEMS))
+    return "\n".join(["size,label", *rows, ""]).encode()
 
 
 def submit(site: Site, content: bytes, filename: str = "data.csv", **fields: str) -> str:
@@ -98,9 +122,11 @@ def make_stock(site: Site) -> dict[str, str]:
     table = make_table()
     done = submit(site, table)
     failed = submit(site, table, solution="failing")
+    many = submit(site, make_wide_table(), solution="guessing", name="many classes")
     rejected = submit(site, b"PK not a zip", f"{HOSTILE_NAME}.zip")
     assert wait_for(site, done) == "succeeded"
     assert wait_for(site, failed) == "failed"
+    assert wait_for(site, many) == "succeeded"
     assert wait_for(site, rejected) == "rejected"
     running = submit(site, table, solution="steady", budget_seconds="600")
     assert wait_for(site, running, "running") == "running"
@@ -109,7 +135,5 @@ def make_stock(site: Site) -> dict[str, str]:
     assert published.status_code == 303, published.text
     token = {"name": HOSTILE_NAME, "scopes": ["read"]}
     site.http.post("/v1/account/tokens", json=token).raise_for_status()
-    return {
-        name: path.format(done=done, failed=failed, rejected=rejected, running=running)
-        for name, path in PAGES.items()
-    }
+    ids = {"done": done, "failed": failed, "many": many, "rejected": rejected, "running": running}
+    return {name: path.format(**ids) for name, path in PAGES.items()}

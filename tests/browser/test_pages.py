@@ -26,7 +26,8 @@ INJECTED = "script:not([src]), img[src=x], [onerror], [onload], [onclick], a[hre
 #: names, units and what the stock's data hold
 NEUTRAL = set(
     "AutoDL Self Service ALC NAUC AUC UTC SHA GPU winner constant linear steady failing local train"
-    " test unlabelled data text csv tfrecord red blue tall small newcomer purist typist".split()
+    " test unlabelled data text csv tfrecord red blue tall small newcomer purist typist"
+    " guessing finetune pretrained resnet many classes class number".split()
 )
 #: what is read or heard, without code, what is in a language of its own, and users' words
 SHOWN = """() => {

@@ -176,12 +176,15 @@ def test_a_rejection_shows_each_finding_with_place_and_hint(installation, browse
     run_id, token = installation.begin(submission_id, RunKind.CHECK)
     error = {"family": "data"} | {k: v for k, v in finding.items() if k != "severity"}
     with installation.context.database.write() as session:
-        report = {"ok": False, "findings": [finding], "summary": {}}
+        named = finding | {"item": "cats/7.png"}
+        report = {"ok": False, "findings": [named], "summary": {"formatted": {"kind": "image"}}}
         service.finish_check(session, run_id, token, report, error)
     page = browser.get(f"/submissions/{submission_id}", headers=HTML).text
     assert "Data refused" in page
     assert page.count("<code>toy.data/train/a.tfrecord</code>, record 7") == 2
     assert "Copy it with <code>cp</code> again." in page
+    assert "item <code>cats/7.png</code>" in page
+    assert "An item is a file of yours by its name" in page
     assert "Learning curve" not in page
 
 

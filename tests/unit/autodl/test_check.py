@@ -174,6 +174,22 @@ def test_a_subset_that_cannot_be_opened_does_not_hide_the_rest(tmp_path: Path) -
     )
 
 
+def test_a_record_with_a_name_is_called_by_it(tmp_path: Path) -> None:
+    make.table(tmp_path, train={7: Example(7, **make.labels_of(1), **make.row(4))})
+    names = [f"cats/{number}.png" for number in range(make.TRAIN)]
+    write_items(names, tmp_path / "d.data/train")
+    found = {finding.code: finding for finding in check(tmp_path).findings}
+    repeated = found["duplicate-examples"]
+    assert (repeated.record, repeated.item) == (7, "cats/7.png")
+    assert "records 4 (item cats/4.png) and 7 (item cats/7.png)" in repeated.message
+    assert repeated.where == "d.data/train, record 7 (item cats/7.png)"
+
+    shard = next((tmp_path / "d.data/train").glob("*.tfrecord"))
+    shard.write_bytes(shard.read_bytes()[:-1])
+    broken = next(f for f in check(tmp_path).findings if f.severity == "error")
+    assert broken.item is None
+
+
 def test_items_must_be_as_many_as_records(tmp_path: Path) -> None:
     make.table(tmp_path)
     write_items(["one.png"], tmp_path / "d.data/test")

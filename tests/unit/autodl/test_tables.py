@@ -11,6 +11,7 @@ import pytest
 from autodl import tables
 from autodl.bundle import write_items
 from autodl.errors import SolutionError
+from autodl.metrics import measure
 from autodl.predictions import write_predictions
 from autodl.tables import Predicted, Predictions
 
@@ -100,3 +101,19 @@ def test_answers_stand_beside_the_labels_they_are_measured_by(tmp_path) -> None:
         ["test", "2", "c", "cat", "0.7", "cat; dog", "yes"],
         ["unlabelled", "0", 'x "y", z', "dog", "0.75", "", ""],
     ]
+
+
+def test_confusions_are_counted_by_true_and_predicted_class(tmp_path) -> None:
+    truth, scores = np.eye(3)[[0, 0, 0, 1, 2]], np.eye(3)[[0, 1, 1, 1, 0]]
+    metrics = measure(truth, scores, classes=["cat, big", "dog", "owl"])
+    path = tables.write_confusion(metrics, tmp_path)
+    assert path is not None
+    assert path.read_text().splitlines() == [
+        "true,predicted,items,share",
+        '"cat, big",dog,2,0.666667',
+        '"cat, big","cat, big",1,0.333333',
+        "dog,dog,1,1",
+        'owl,"cat, big",1,1',
+    ]
+    several = measure([[1, 1], [0, 1], [1, 0]], [[1, 0], [0, 1], [1, 1]])
+    assert tables.write_confusion(several, tmp_path) is None

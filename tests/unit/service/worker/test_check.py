@@ -3,6 +3,7 @@
 import base64
 import io
 import json
+import re
 import zipfile
 from pathlib import Path
 
@@ -44,6 +45,17 @@ def test_a_table_becomes_a_bundle(place) -> None:
     with zipfile.ZipFile(place[1] / "bundle.zip") as archive:
         assert "My-fruits.data/train/metadata.textproto" in archive.namelist()
     assert not (place[1] / "progress.txt").exists()
+
+
+def test_findings_name_the_rows_and_files_that_were_brought(place, tmp_path) -> None:
+    rows = [f"the words of number {n},{'ab'[n % 2]}" for n in range(60)]
+    rows[40] = "the words of number 11,b"
+    content = "\n".join(["text,kind", *rows]).encode()
+    report = check(place, "texts.csv", content, label=("kind",), test=0.2)
+    repeated = {"duplicate-examples", "test-in-train"}  # as the two were split
+    (found,) = (f for f in report["findings"] if f["code"] in repeated)
+    assert found["item"] in ("11", "40")
+    assert set(re.findall(r"item (\d+)", found["message"])) == {"11", "40"}
 
 
 def test_the_same_file_gives_the_same_bundle(place, tmp_path) -> None:

@@ -145,7 +145,7 @@ class TestSolve:
         }
         assert manifest["files"] == stored
         assert stored.keys() >= {"metrics.json", "curve.png", "predictions.parquet", "results.zip"}
-        assert stored.keys() >= {"answers.csv", "mistakes.json"}
+        assert stored.keys() >= {"answers.csv", "confusion.csv", "mistakes.json"}
         assert manifest["data"] == {"name": "toy", "sha256": "5ca1ab1e"}
         assert manifest["isolation"] == {"files": "landlock-5", "network": "seccomp"}
         metrics = json.loads((solving.storage / "metrics.json").read_text())
