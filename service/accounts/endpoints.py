@@ -7,7 +7,7 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Response
 
 from autodl.errors import UsageError
-from service.accounts import quotas, repository, tokens
+from service.accounts import quotas, removal, repository, tokens
 from service.accounts.limits import Limits
 from service.accounts.schemas import (
     AccountChange,
@@ -43,6 +43,13 @@ def change_account(context: ContextDep, owner: Owner, change: AccountChange) -> 
         for name, value in change.model_dump(exclude_none=True).items():
             setattr(account, name, value)
         return AccountView.model_validate(account)
+
+
+@router.delete("/account", status_code=204)
+def remove_account(context: ContextDep, owner: Owner) -> None:
+    """Remove your account for good, with all its submissions and uploads."""
+    with context.database.write() as session:
+        removal.remove_account(session, owner.account_id)
 
 
 @router.get("/account/tokens")

@@ -131,9 +131,9 @@ class Deliverer:
 
     async def _post(self, notification: Notification, webhook_id: str) -> str:
         with self.database.read() as session:
-            webhook = session.get_one(Webhook, webhook_id)
-            account = session.get_one(Account, webhook.account_id)
-        if webhook.deleted_at is not None or account.disabled_at is not None:
+            webhook = session.get(Webhook, webhook_id)
+            account = session.get(Account, notification.account_id)
+        if webhook is None or webhook.deleted_at or account is None or account.disabled_at:
             return "not sent: the webhook was removed"
         data = notification.payload
         if submission_id := data.get("submission_id"):
@@ -151,7 +151,9 @@ class Deliverer:
 
     def _note(self, notification_id: str, answer: str, error: AutoDLError | None) -> None:
         with self.database.write() as session:
-            row = session.get_one(Notification, notification_id)
+            row = session.get(Notification, notification_id)
+            if row is None:
+                return  # its account was removed meanwhile
             row.last_answer = answer[:MAX_ANSWER_CHARACTERS]
             if error is None:
                 row.state, row.delivered_at = DeliveryState.DELIVERED, utc_now()

@@ -10,7 +10,7 @@ from pydantic import ValidationError
 
 from autodl.errors import UsageError
 from service import auth
-from service.accounts import quotas, repository, service, tokens
+from service.accounts import quotas, removal, repository, service, tokens
 from service.accounts.limits import Limits
 from service.accounts.oidc import ASK_SECONDS, CALLBACK, sign_in_person
 from service.accounts.schemas import NewTokenView, TokenRequest, describe_quota, describe_token
@@ -291,6 +291,7 @@ def render_account(
         "account.html",
         describe(error).status if error else 200,
         account=account,
+        is_removable=account.name != tokens.LOCAL_ACCOUNT,
         quota=describe_quota(limits, used),
         entries=entries,
         causes=CAUSES,
@@ -311,12 +312,24 @@ def change_account(request: Request, context: ContextDep, caller: Signed) -> Res
     form = read_form(request)
     check_form(request, form.get("form_token", ""))
     try:
+        if form.get("action") == "remove-account" and form.get("sure") == "on":
+            return _remove_account(request, context, caller)
         made = _act(request, context, caller, form)
     except UsageError as error:
         return render_account(request, context, caller, error=error)
     if made is not None:
         return render_account(request, context, caller, made=made)
     return RedirectResponse("/account", 303)
+
+
+def _remove_account(request: Request, context: Context, caller: Caller) -> Response:
+    with context.database.write() as session:
+        removal.remove_account(session, caller.account_id)
+    text = gettext("Your account and your data are no longer here.")
+    title = gettext("Goodbye")
+    page = render(request, "message.html", title=title, text=text, is_owner=False)
+    auth.drop_cookie(request, page)
+    return page
 
 
 def _act(

@@ -31,7 +31,7 @@ BODIES = {
     ("POST", "/v1/webhooks"): {"url": "https://93.184.216.34/hook"},
 }
 #: refusals of the request itself, by somebody who has been let in
-NOT_NOW = {"submission-ended", "upload-empty", "upload-incomplete"}
+NOT_NOW = {"submission-ended", "upload-empty", "upload-incomplete", "administrator-needed"}
 OPEN = {"/healthz", "/readyz"}
 READABLE = re.compile(  # what a link to a submission opens
     r"/v1/submissions/{submission_id}(/(events|curve|curve\.svg|report|log|files|files/{path}))?"
