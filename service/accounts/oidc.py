@@ -142,7 +142,7 @@ class Provider:
         return self._metadata
 
 
-def sign_in_person(database: Database, person: Person) -> str:
+def sign_in_person(database: Database, person: Person, locale: str = "en") -> str:
     """The id of the person's account, made at the first time.
 
     It is found by the provider's subject, or by an address that both have verified. Raises
@@ -162,6 +162,7 @@ def sign_in_person(database: Database, person: Person) -> str:
                 email=person.email,
                 verified_at=utc_now() if person.email else None,
                 role=Role.ADMIN if is_first else Role.MEMBER,
+                locale=locale,
             )
             session.add(account)
         if account.disabled_at is not None:

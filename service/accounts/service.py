@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from service.settings import Settings
 
 MAX_NAME_CHARACTERS = 60
-LOCALES = ("en", "fr", "zh-Hans")
 
 
 def check_identifier(text: str, *, require_email: bool = False) -> tuple[str, str | None]:
@@ -56,9 +55,14 @@ def normalize_identifier(text: str) -> str:
 
 
 def sign_up(
-    database: Database, settings: Settings, identifier: str, password: str, invitation: str = ""
+    database: Database,
+    settings: Settings,
+    identifier: str,
+    password: str,
+    invitation: str = "",
+    locale: str = "en",
 ) -> str | None:
-    """Make an account; its id, or ``None`` where a mail says how it goes on.
+    """Make an account; its id, or ``None`` where a mail in that language says how it goes on.
 
     The first one becomes the administrator. Raises ``UsageError``: ``registration-closed``,
     ``invitation-invalid``, ``name-invalid``, ``name-taken`` or ``password-weak``.
@@ -80,7 +84,9 @@ def sign_up(
             return None
         is_first = not repository.has_administrator(session)
         role = Role.ADMIN if is_first else (invited.role if invited else Role.MEMBER)
-        account = Account(name=name, email=email, password_hash=password_hash, role=role)
+        account = Account(
+            name=name, email=email, password_hash=password_hash, role=role, locale=locale
+        )
         session.add(account)
         session.flush()
         if invited is not None:

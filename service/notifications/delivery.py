@@ -126,7 +126,9 @@ class Deliverer:
             if (submission := self._find_submission(submission_id)) is None:
                 return DELETED
             values["submission"] = submission
-        message = write_mail(self.settings, notification.event, to, **values)
+        with self.database.read() as session:
+            locale = session.get_one(Account, notification.account_id).locale
+        message = write_mail(self.settings, notification.event, to, locale, **values)
         return send_mail(self.settings, message)
 
     async def _post(self, notification: Notification, webhook_id: str) -> str:

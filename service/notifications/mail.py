@@ -15,6 +15,10 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from autodl.errors import PlatformError
 from service.log import get_logger
 from service.models import new_id, utc_now
+from service.web.explanations import explain
+from service.web.formats import format_number
+from service.web.language import ENGLISH, find_plural, find_text, speaking
+from service.web.reasons import find_reason
 
 if TYPE_CHECKING:
     from service.settings import Settings
@@ -26,18 +30,27 @@ POLICY = SMTP_POLICY.clone(max_line_length=200)  # so that links stay whole in A
 log = get_logger()
 templates = Environment(
     loader=PackageLoader("service.notifications", "mails"),
+    extensions=["jinja2.ext.i18n"],
     autoescape=False,  # noqa: S701 plain text
     undefined=StrictUndefined,
     trim_blocks=True,
     lstrip_blocks=True,
 )
+templates.install_gettext_callables(  # type: ignore[attr-defined]  # the extension's
+    find_text, find_plural, newstyle=True
+)
+templates.filters |= {"number": format_number, "reason": lambda text: find_reason(text) or text}
+templates.globals |= {"explain": explain}
 
 
-def write_mail(settings: Settings, event: str, to: str, **values: Any) -> EmailMessage:
-    """The mail of an event; its template's first line is the subject."""
-    text = templates.get_template(f"{event}.txt").render(
-        url=settings.effective_public_url, **values
-    )
+def write_mail(
+    settings: Settings, event: str, to: str, locale: str = ENGLISH, **values: Any
+) -> EmailMessage:
+    """The mail of an event, in an account's language; its template's first line is the subject."""
+    with speaking(locale):
+        text = templates.get_template(f"{event}.txt").render(
+            url=settings.effective_public_url, **values
+        )
     subject, _, body = text.partition("\n")
     message = EmailMessage(POLICY)
     message["From"] = settings.mail_from
@@ -46,7 +59,8 @@ def write_mail(settings: Settings, event: str, to: str, **values: Any) -> EmailM
     message["Date"] = format_datetime(utc_now())
     message["Message-ID"] = make_msgid(domain=settings.mail_from.rpartition("@")[2])
     message["Auto-Submitted"] = "auto-generated"  # RFC 3834: no out-of-office answers
-    message.set_content(body)
+    message.set_content(body)  # takes other fields of the content away
+    message["Content-Language"] = locale
     return message
 
 

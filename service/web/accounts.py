@@ -23,7 +23,7 @@ from service.notifications import service as notifications
 from service.submissions import keeping
 from service.submissions.form import read_parts
 from service.web.explanations import put_in_words
-from service.web.language import N_, gettext
+from service.web.language import N_, get_locale, gettext
 from service.web.rendering import keep_local, render, render_login
 
 OIDC_COOKIE = "autodl_oidc"
@@ -152,7 +152,8 @@ def hear_provider(request: Request, context: ContextDep) -> Response:
             hint="Try again.",
         )
     person = context.provider.finish(bytes.fromhex(kept).decode(), request.query_params)
-    response = go_on(request, context, sign_in_person(context.database, person), "/")
+    account_id = sign_in_person(context.database, person, get_locale())
+    response = go_on(request, context, account_id, "/")
     auth.drop_cookie(request, response, OIDC_COOKIE)
     return response
 
@@ -176,7 +177,12 @@ def sign_up(request: Request, context: ContextDep) -> Response:
     try:
         fields = count_attempt(request, context, identifier)
         account_id = service.sign_up(
-            context.database, context.settings, identifier, form.get("password", ""), invitation
+            context.database,
+            context.settings,
+            identifier,
+            form.get("password", ""),
+            invitation,
+            get_locale(),
         )
     except UsageError as error:
         return _render_sign_up(

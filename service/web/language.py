@@ -7,6 +7,8 @@ compile, and nothing that could be older than it. ``make messages`` collects new
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from contextvars import ContextVar
 from functools import cache
 from gettext import NullTranslations
@@ -37,6 +39,22 @@ def get_language() -> str:
 def use_language(language: str) -> None:
     """From here on, in this request."""
     _current.set(language)
+
+
+def get_locale() -> str:
+    """The same as an account keeps it: a tag of BCP 47."""
+    return get_language().replace("_", "-")
+
+
+@contextmanager
+def speaking(locale: str) -> Iterator[None]:
+    """Within the block, texts are in an account's language."""
+    language = locale.replace("-", "_")
+    before = _current.set(language if language in LANGUAGES else ENGLISH)
+    try:
+        yield
+    finally:
+        _current.reset(before)
 
 
 def choose_language(chosen: str | None, accepted: str) -> str:

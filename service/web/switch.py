@@ -7,9 +7,12 @@ from fastapi.responses import RedirectResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from autodl.errors import UsageError
+from service.accounts.tokens import find_session
 from service.auth import check_same_origin, read_cookie, set_cookie
+from service.context import ContextDep
+from service.models import Account
 from service.web.accounts import read_form
-from service.web.language import LANGUAGES, choose_language, use_language
+from service.web.language import LANGUAGES, choose_language, get_locale, use_language
 from service.web.rendering import keep_local
 
 LANGUAGE_COOKIE = "autodl_language"
@@ -34,14 +37,19 @@ class LanguageOfRequest:
 
 
 @router.post("/language")
-def choose(request: Request) -> Response:
-    """Keep the choice, and lead back to where it was made."""
+def choose(request: Request, context: ContextDep) -> Response:
+    """Keep the choice, with the account if there is one, and lead back to where it was made."""
     check_same_origin(request)
     form = read_form(request)
     if (language := form.get("language")) not in LANGUAGES:
         raise UsageError(
             "field-invalid", "The service does not speak this language.", hint="Choose another."
         )
+    use_language(language)
+    if cookie := read_cookie(request):
+        with context.database.write() as session:
+            if found := find_session(session, cookie):
+                session.get_one(Account, found[0].account_id).locale = get_locale()
     response = RedirectResponse(keep_local(form.get("following", "")), 303)
     set_cookie(request, response, language, COOKIE_SECONDS, LANGUAGE_COOKIE)
     return response

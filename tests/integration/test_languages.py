@@ -1,7 +1,10 @@
 """Pages in the reader's language, as a browser without JavaScript meets them."""
 
+import re
+
 import pytest
 
+from tests.integration.test_accounts import ADA, GOOD, Site, post
 from tests.integration.test_pages import SAME
 
 TITLES = {"en": "Sign in", "fr": "Se connecter", "zh-Hans": "登录"}
@@ -24,6 +27,25 @@ def test_the_switch_is_remembered_and_leads_back(installation) -> None:
     page = installation.http.get("/sign-up?invitation=x", headers={"Accept-Language": "zh"}).text
     assert '<html lang="fr">' in page
     assert 'value="/sign-up?invitation=x"' in page
+
+
+def test_the_language_of_the_pages_is_that_of_the_mails(tmp_path) -> None:
+    site = Site(tmp_path)
+    with site.browser() as browser:
+        french = SAME | {"Accept-Language": "fr"}
+        post(browser, "/sign-up", french, identifier=ADA, password=GOOD)
+        (mail,) = site.mails()
+        assert (mail["Content-Language"], mail["Subject"]) == (
+            "fr",
+            "Confirmez votre adresse e-mail",
+        )
+        code = re.search(r"code=(\S+)", mail.get_payload(decode=True).decode())[1]
+        post(browser, "/verify", french, code=code, password=GOOD)
+        assert browser.get("/v1/account").json()["locale"] == "fr"
+        post(browser, "/language", language="zh_Hans", following="/")
+        assert browser.get("/v1/account").json()["locale"] == "zh-Hans"
+        post(browser, "/reset", identifier=ADA)
+        assert site.mails()[0]["Content-Language"] == "zh-Hans"
 
 
 @pytest.mark.parametrize("place", ["https://evil.example/", "//evil.example", "/\\evil.example"])

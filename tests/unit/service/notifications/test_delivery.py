@@ -1,10 +1,12 @@
 """The outbox: told once what was committed, tried again what did not arrive."""
 
+import re
 import smtplib
 import socketserver
 import ssl
 import threading
 from datetime import timedelta
+from email import message_from_bytes, policy
 
 import pytest
 
@@ -14,6 +16,7 @@ from service.notifications import delivery, outbox, webhooks
 from service.notifications.delivery import PAUSES_SECONDS, Deliverer
 from service.notifications.mail import send_mail, write_mail
 from service.submissions import service
+from service.web.language import get_locale
 from tests.unit.service.accounts.conftest import pass_check
 
 ADA = "ada@example.org"
@@ -109,6 +112,31 @@ def test_every_event_has_a_mail(settings, database, create, reader_id) -> None:
         for event in ("account.verify", "account.reset"):
             assert "CODE" in write_mail(settings, event, ADA, code="CODE").get_content()
         assert "/login" in write_mail(settings, "account.exists", ADA).get_content()
+
+
+@pytest.mark.parametrize("locale", ["fr", "zh-Hans"])
+def test_a_mail_is_in_the_language_of_the_account(
+    settings, database, create, reader_id, deliverer, locale
+) -> None:
+    """All of its words, but for names, figures and what the service only knows in English."""
+    with database.write() as session:
+        session.get_one(Account, reader_id).locale = locale
+        submission = create(session)
+        pass_check(session, submission)
+        service.end_expired(session, submission)
+        outbox.enqueue_mail(session, reader_id, "account.verify", ADA)
+    deliverer.tick()
+    folder = settings.data / "mails"
+    mails = [
+        message_from_bytes(p.read_bytes(), policy=policy.default) for p in folder.glob("*.eml")
+    ]
+    assert len(mails) == 2
+    for mail in mails:
+        assert mail["Content-Language"] == locale
+        text = f"{mail['Subject']}\n{mail.get_content()}"
+        text = re.sub(r"http\S+|AutoDL Self-Service|flowers", "", text)
+        assert not re.search(r"\b(the|you|it|expired|link|queue)\b", text, re.I), text
+    assert get_locale() == "en"
 
 
 def test_a_name_cannot_add_a_header(settings) -> None:
