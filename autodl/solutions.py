@@ -26,6 +26,14 @@ def find_bundled(name: str) -> Path | None:
     return Path(places[0]) / folder if places else None
 
 
+def is_bundled(solution: Path) -> bool:
+    """Whether that folder is one of ours, which are known and frozen."""
+    return any(
+        folder is not None and folder.resolve() == solution.resolve()
+        for folder in map(find_bundled, BUNDLED)
+    )
+
+
 def packages_of(solution: Path) -> list[Path]:
     """The folders that a solution is imported from: its own, or the outermost package around it.
 

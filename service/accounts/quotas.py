@@ -6,7 +6,7 @@ negative entry of the same day. A day's sum is what was used of it, days are UTC
 no flow: they are counted where they lie, in the uploads, and once where two uploads share them.
 
 Nothing is charged for what the user got nothing for: refused data, a fault of the platform, a
-submission that never began to learn.
+solution that failed before it had any, a submission that never began to learn.
 """
 
 from __future__ import annotations
@@ -252,6 +252,8 @@ def find_refund(submission: Submission, used_seconds: float) -> str | None:
         return "the data were rejected"
     if submission.state is S.EXPIRED:
         return "it expired before it began"
+    if submission.state is S.FAILED and error.get("family") == "solution":
+        return "the solution failed"
     if submission.state is S.FAILED or error.get("family") == "platform":
         return "the platform failed"
     if submission.state is S.CANCELED and used_seconds == 0:

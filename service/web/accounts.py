@@ -33,6 +33,7 @@ CAUSES = {
     "accepted": N_("accepted: the most that it can cost"),
     "the data were rejected": N_("the data were rejected"),
     "it expired before it began": N_("it expired before it began"),
+    "the solution failed": N_("the solution failed"),
     "the platform failed": N_("the platform failed"),
     "canceled before it began": N_("canceled before it began"),
 }

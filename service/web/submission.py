@@ -10,6 +10,7 @@ from fastapi.responses import RedirectResponse
 from markupsafe import Markup
 
 from autodl.page import draw_wave
+from autodl.solutions import BUNDLED
 from service.accounts import quotas
 from service.auth import authenticate
 from service.context import Context, ContextDep
@@ -151,6 +152,7 @@ def describe(context: Context, submission: Submission, *, is_owner: bool) -> dic
         "steps": steps,
         "runs": runs,
         "settlement": settlement,
+        "is_bundled": submission.solution in BUNDLED,
         "answers": answers,
         "items": items,
         "log": log,

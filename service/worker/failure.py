@@ -53,15 +53,20 @@ def _explain_death(name: str, task: PublishTask) -> AutoDLError:
     how = _say_end(end)
     if end is not None and end.exit_code == DISK_EXIT:
         return explain_disk(OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)))
-    if name == "solve" and task.kind == "solve":
+    if name == "solve" and task.kind == "solve" and (not task.final or _has_timed_out(end)):
+        # A pod's limits end it together with the solution, which else cannot reach it.
         message = f"The program that drives the solution {how}."
         hint = "Most often the machine ran out of memory: make batches smaller."
         return SolutionError("solution-died", message, hint=hint)
-    if name == "solve" and end is not None and end.timed_out:
+    if name == "solve" and _has_timed_out(end):
         message, hint = f"The check of the data {how}.", "Send fewer or smaller items."
         return BundleError("check-timed-out", message, hint=hint)
     message = f"The program {name!r} of the run {how}."
     return PlatformError("program-died", message, hint=AGAIN)
+
+
+def _has_timed_out(end: ProgramEnd | None) -> bool:
+    return end is not None and end.timed_out
 
 
 def _say_end(end: ProgramEnd | None) -> str:

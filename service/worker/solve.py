@@ -10,12 +10,14 @@ from __future__ import annotations
 import shutil
 import signal
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 from autodl import sandbox
 from autodl.errors import BundleError, PlatformError
 from autodl.processes import share_memory
-from autodl.solve import Equipment, Limits
+from autodl.solutions import is_bundled
+from autodl.solve import Equipment, Limits, Outcome
 from autodl.solve import solve as run_solution
 from autodl.verdict import DEFAULT_LIMITS
 from service.executors.base import Source
@@ -53,7 +55,15 @@ def solve(task: SolveTask) -> Json | None:
             log_bytes=LOG_BYTES,
         ),
     )
+    if outcome.end == "killed" and is_bundled(task.solution):
+        outcome = _blame_ourselves(outcome)
     return outcome.to_json()
+
+
+def _blame_ourselves(outcome: Outcome) -> Outcome:
+    """What comes with the platform kills no process of its own, so somebody else did."""
+    message = "The solution, one of the platform's own, was killed from outside."
+    return replace(outcome, error=PlatformError("program-died", message, hint=AGAIN))
 
 
 def _check_isolation(wanted: str) -> None:

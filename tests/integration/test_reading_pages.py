@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from service.models import RunKind
+from service.models import RunKind, Submission
 from service.submissions import service
 from tests.integration.test_comparing_pages import HOSTILE, succeed
 from tests.integration.test_result_pages import make_metrics
@@ -118,7 +118,7 @@ def test_the_report_renders_nothing_unescaped(installation) -> None:
     assert report.count("</style>") == 1
 
 
-def fail(installation, files: dict[str, bytes], **error: str) -> str:
+def fail(installation, files: dict[str, bytes], *, solution: str = "mine", **error: str) -> str:
     submission_id = installation.submit(name="flowers")
     installation.pass_check(submission_id)
     run_id, token = installation.begin(submission_id, RunKind.SOLVE)
@@ -126,6 +126,7 @@ def fail(installation, files: dict[str, bytes], **error: str) -> str:
         installation.context.storage.put(f"{service.run_prefix(run_id)}/{path}", [content])
     told = {"hint": "", "file": None, "record": None, "line": None} | error
     with installation.context.database.write() as session:
+        session.get_one(Submission, submission_id).solution = solution
         service.finish_solve(session, run_id, token, result=None, error=told)
     return submission_id
 
@@ -163,6 +164,19 @@ def test_a_failure_says_whose_fault_what_happened_what_it_cost_and_what_to_do(in
     assert "first" not in story  # only the last lines
     assert "At most 2 GB of memory in 3 s" in page
     assert "Processor cores in use" in page
+
+
+def test_a_failure_of_our_own_solution_asks_no_user_to_mend_it(installation) -> None:
+    told = {"family": "solution", "code": "solution-out-of-memory", "message": "x"}
+    submission_id = fail(installation, {}, solution="winner", hint="Use smaller batches.", **told)
+    page = installation.http.get(f"/submissions/{submission_id}").text
+    story = page[page.index('id="failure"') :].partition("</section>")[0]
+    assert "The solution failed" in story
+    assert "the fault is ours" in story
+    assert "with another solution" in story
+    assert "Nothing: your quota has the submission and its time back." in story
+    assert "Use smaller batches." not in story
+    assert "the solution failed" in installation.http.get("/account").text
 
 
 def test_a_platforms_failure_is_called_our_fault(installation) -> None:

@@ -164,9 +164,9 @@ SOLUTION = [
         test="return np.full((len(dataset), self.classes), 'yes')",
     ),
     _solution(
-        "its driver was killed",
+        "its driver had to be stopped",
         "solution-died",
-        ends={"solve": {"exit_code": -signal.SIGKILL}},
+        ends={"solve": {"exit_code": -signal.SIGKILL, "timed_out": True}},
     ),
 ]
 
@@ -209,6 +209,17 @@ PLATFORM = [
         train="raise OSError(28, 'No space left on device')",
     ),
     _platform("stage killed", "program-died", ends={"stage": {"exit_code": -signal.SIGKILL}}),
+    _platform(
+        "a solution's driver killed",
+        "program-died",
+        ends={"solve": {"exit_code": -signal.SIGKILL}},
+    ),
+    _platform(
+        "our own solution killed",
+        "program-died",
+        lambda s: s.patch("service.worker.solve.is_bundled", lambda _: True),
+        train="os.kill(os.getpid(), 9)",
+    ),
     _platform(
         "a check's driver killed",
         "program-died",

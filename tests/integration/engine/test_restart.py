@@ -238,12 +238,27 @@ def test_a_killed_supervisor_costs_a_run_and_not_the_submission(installation, bu
 def test_what_was_predicted_before_a_kill_counts(installation, bundle) -> None:
     submission_id = installation.submit(bundle, "steady", budget_seconds=60)
     installation.wait_for_points(submission_id, 2)
-    installation.find_process(submission_id, "solve").kill()
+    for process in installation.find_process(submission_id, "solve").children(recursive=True):
+        if "autodl.keeper" not in process.cmdline():
+            process.kill()
     submission = installation.wait_for_end(submission_id)
     assert submission.state is S.SUCCEEDED
-    assert submission.error["code"] == "solution-died"
-    assert "signal 9" in submission.result["note"]
+    assert submission.error["code"] == "solution-killed"
+    assert "killed from outside or by itself" in submission.result["note"]
     assert len(installation.runs(submission_id)) == 2
+    installation.check_once(submission_id)
+
+
+def test_a_driver_that_is_killed_costs_a_run_and_nobody_anything(installation, bundle) -> None:
+    submission_id = installation.submit(bundle, "steady")
+    installation.wait_for_points(submission_id, 1)
+    installation.find_process(submission_id, "solve").kill()
+    submission = installation.wait_for_end(submission_id)
+    assert (submission.state, submission.error) == (S.SUCCEEDED, None)
+    _, ended, last = installation.runs(submission_id)
+    assert ended.outcome["end"] == "infra"
+    assert "'solve' of the run was ended by signal 9" in ended.outcome["message"]
+    assert submission.current_run_id == last.id
     installation.check_once(submission_id)
 
 

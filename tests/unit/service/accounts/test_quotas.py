@@ -109,6 +109,21 @@ def test_what_counts_is_what_was_used(database, account_id, life, counts) -> Non
     assert used.compute_seconds == pytest.approx(20 if counts else 0, abs=5)
 
 
+@pytest.mark.parametrize(
+    ("family", "cause"),
+    [("solution", "the solution failed"), ("platform", "the platform failed")],
+)
+def test_a_refund_says_whose_fault_it_was(database, account_id, family, cause) -> None:
+    with database.write() as session:
+        submission = submit(session, account_id)
+        pass_check(session, submission)
+        run, token = start(session, submission)
+        error = OURS | {"family": family}
+        service.finish_solve(session, run.id, token, result=None, error=error)
+        assert quotas.find_settlement(session, submission.id).cause == cause
+        assert quotas.read_usage(session, account_id).submissions == 0
+
+
 def test_a_success_after_a_fault_of_ours_is_free(database, account_id) -> None:
     with database.write() as session:
         submission = submit(session, account_id)

@@ -258,12 +258,12 @@ class TestSolve:
 
     def test_a_death_says_how_and_its_log_is_not_empty(self, solving) -> None:
         (solving.folder / "solve.result.json").unlink()
-        solving.died("solve")
+        solving.died("solve", timed_out=True)
         submission = solving.publish()
         assert submission.state is S.FAILED
         assert submission.error["code"] == "solution-died"
-        assert "signal 9 after 3 seconds" in submission.error["message"]
-        assert "[solve was ended by signal 9" in solving.log()
+        assert "stopped after 3 seconds" in submission.error["message"]
+        assert "[solve was stopped after 3 seconds]" in solving.log()
 
     def test_silence_is_the_solutions_fault(self, solving) -> None:
         submission = solving.publish()
@@ -362,7 +362,7 @@ class TestCheck:
             checking.publish()
 
     def test_the_first_error_of_the_report_is_the_reason(self, checking) -> None:
-        place = {"hint": "", "file": "a", "record": 3, "line": None}
+        place = {"hint": "", "file": "a", "record": 3, "line": None, "item": None}
         warning = {"code": "w-w", "severity": "warning", "message": "Odd.", **place}
         first = {"code": "e-1", "severity": "error", "message": "Bad.", **place}
         self.write_report(checking, warning, first, first | {"code": "e-2"})
