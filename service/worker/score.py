@@ -6,6 +6,7 @@ goes on after the last point that it kept.
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from autodl.score import LearningCurve, Point, follow
 from autodl.untrusted import open_plain
 from service.worker.program import Json, describe_error, read_json, run_program, write_json
 from service.worker.report import Reporter, open_reporter
+from service.worker.supervisor import read_status
 from service.worker.tasks import ScoreTask
 
 
@@ -36,7 +38,7 @@ def score(task: ScoreTask) -> Json:
         task.output,
         labels,
         task.budget_seconds,
-        task.over.exists,
+        lambda: task.over.exists() or _is_left(task.over.parent),
         resume=tuple(curve.points),
         on_refused=refuse,
     ):
@@ -45,6 +47,15 @@ def score(task: ScoreTask) -> Json:
         write_json(task.curve, curve.to_json())
         _report(reporter, point)
     return {"refused": refused[-1] if refused else None}
+
+
+def _is_left(folder: Path) -> bool:
+    """Whether the run's supervisor is gone, who would say when the solution has stopped.
+
+    In a pod none writes a status; there the pod's end is ours.
+    """
+    status = read_status(folder)
+    return status is not None and status.pid != os.getppid()
 
 
 def find_labels(folder: Path) -> Path:

@@ -1,5 +1,12 @@
 """Each completed prediction is scored, stored and reported, once."""
 
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from contextlib import suppress
+
+import psutil
 import pytest
 
 from autodl.errors import PlatformError
@@ -11,6 +18,17 @@ from service.worker.report import DirectReporter, open_reporter
 from service.worker.score import read_points, score
 from service.worker.tasks import ReportTo, ScoreTask
 
+SUPERVISOR = """
+import os, subprocess, sys, time
+from pathlib import Path
+from service.executors.base import Phase
+from service.worker.program import write_json
+from service.worker.supervisor import Status
+status = Status(pid=os.getpid(), phase=Phase.RUNNING, message="", started_at="")
+write_json(Path(sys.argv[1]).parent / "status.json", status.model_dump(mode="json"))
+print(subprocess.Popen([sys.executable, "-m", "service.worker.score", sys.argv[1]]).pid, flush=True)
+time.sleep(600)
+"""
 LABELS = [[1, 0], [0, 1], [1, 0], [0, 1]]
 
 
@@ -55,6 +73,13 @@ def recorded(database, task: ScoreTask) -> list[tuple[int, float | None]]:
     with database.read() as session:
         points = repository.list_points(session, task.report_to.run_id)
     return [(p.index, p.nauc) for p in points]
+
+
+def wait(done: Callable[[], object]) -> None:
+    deadline = time.monotonic() + 60
+    while not done():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
 
 
 def test_every_prediction_becomes_a_stored_object_and_a_point(task, database, tmp_path) -> None:
@@ -126,3 +151,23 @@ class TestReporter:
 
     def test_secrets_do_not_show_in_logs(self, task) -> None:
         assert task.report_to.token not in repr(task)
+
+
+def test_it_ends_when_its_supervisor_is_killed_and_nobody_else_would_end_it(task, tmp_path) -> None:
+    task.over.unlink()
+    predict(task, LABELS)
+    path = tmp_path / "score.json"
+    path.write_text(task.model_dump_json())
+    command = [sys.executable, "-c", SUPERVISOR, str(path)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as supervisor:
+        scorer = psutil.Process(int(supervisor.stdout.readline()))
+        wait(lambda: read_points(task.curve))
+        time.sleep(1.0)
+        assert not task.result.exists()  # while its supervisor lives, more may come
+        supervisor.kill()
+    try:
+        wait(task.result.exists)
+        wait(lambda: not scorer.is_running() or scorer.status() == psutil.STATUS_ZOMBIE)
+    finally:
+        with suppress(psutil.NoSuchProcess):
+            scorer.kill()
