@@ -13,6 +13,7 @@ Writes ``benchmarks/results/month.json`` and ``month.md`` with ``--write``. See 
 from __future__ import annotations
 
 import argparse
+import gc
 import json
 import logging
 import math
@@ -198,6 +199,7 @@ def draw_month(world: World) -> None:
             world.at(later, lambda index=index: world.cancel(index))  # type: ignore[misc]
     for day in range(math.ceil(options.days)):
         world.at((day + rng.random()) * min(DAY, span), world.restart)
+        world.at(day * DAY, lambda day=day: print(f"day {day + 1}", file=sys.stderr, flush=True))  # type: ignore[misc]
     world.pods.draw_faults(span)
 
 
@@ -232,7 +234,8 @@ def measure_fairness(world: World) -> dict:
     """
     span = world.now
     window = min(WINDOW_SECONDS, max(WINDOW_SECONDS / 2, world.options.days * DAY / 20))
-    grid = min(GRID_SECONDS, window / 12)
+    points = math.ceil(window / GRID_SECONDS)  # of a window, which begins and ends with one
+    grid = window / points
     users, ends = world.options.users, read_ends(world)
     waiting = np.zeros((int(span / grid) + 2, users), np.int32)
     for asked in world.asked:
@@ -247,7 +250,6 @@ def measure_fairness(world: World) -> dict:
         for number in range(int(begin / window), int(end / window) + 1):
             inside = min(end, (number + 1) * window) - max(begin, number * window)
             received[number, user] += max(0.0, inside)
-    points = int(window / grid)
     indices, contenders = [], []
     for number in range(len(received) - 1):
         contending = waits[number * points : (number + 1) * points].all(axis=0)
@@ -349,9 +351,11 @@ def simulate(options: argparse.Namespace, folder: Path) -> dict:
         world = World(options, folder, clock)
         try:
             draw_month(world)
+            gc.freeze()  # a month of plans is no garbage, and looked through again and again
             world.play()
             return report(world, time.perf_counter() - began)
         finally:
+            gc.unfreeze()
             world.database.close()
 
 

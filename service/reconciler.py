@@ -133,14 +133,12 @@ class Reconciler:
         The queue may be long: it is read without the write lock, and written where it has changed.
         """
         with self.database.read() as session:
-            waiting = repository.list_waiting(session, kind)
-            if not waiting:
-                return
             ahead = repository.count_live_runs(session, kind)
             slots = self.executor.capabilities().slots[kind]
-            told = (ahead, {w.id for w in waiting})
-            if ahead >= slots and self._told.get(kind) == told:
-                return  # nobody came or went
+            told = (ahead, repository.list_waiting_ids(session, kind))
+            if not told[1] or (ahead >= slots and self._told.get(kind) == told):
+                return  # nobody waits, or came, or went
+            waiting = repository.list_waiting(session, kind)
             runs = Counter(quotas.count_runs(session))
             caps = quotas.read_caps(session, {w.account_id for w in waiting}, self._limits)
         chosen, reasons = [], {}

@@ -4,11 +4,17 @@ Fair queueing in virtual time (Demers, Keshav, Shenker, SIGCOMM 1989) with runs 
 account's *tag* is the virtual time up to which it has been served: a run moves it on by the
 seconds it took over the account's weight, and while it is at work by the most it may take. The
 smallest tag is served first; among equals the least recently served account, then the oldest
-submission. The *clock* moves on by the same seconds over the sum of the weights of all who compete,
-which is what each of them deserved meanwhile. Whoever begins to compete starts at the clock: idle
-time is no credit, earlier use no debt. So an account's share is in proportion to its weight, and
-none starves: each run of another brings the clock, where newcomers begin, nearer to its own tag,
-which stands.
+submission (ids sort by time). The *clock* moves on by the same seconds over the sum of the weights
+of all who compete, which is what each of them deserved meanwhile. Whoever begins to compete starts
+at the clock: idle time is no credit, earlier use no debt. So an account's share is in proportion to
+its weight, and none starves: each run of another brings the clock, where newcomers begin, nearer to
+its own tag, which stands.
+
+Those who compete and want less than their share leave the rest to others, whose tags then run ahead
+of what each deserved, and a newcomer would have them wait until it had as much. So the clock is
+never behind what an account has been served that gets a slot now, as in start-time fair queueing
+(Goyal, Vin, Cheng, SIGCOMM 1996). Its runs at work are not part of that: a newcomer may have as
+many at once before it takes its turn.
 """
 
 from __future__ import annotations
@@ -17,6 +23,7 @@ import heapq
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
+from operator import attrgetter
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from sqlalchemy import func, select
@@ -24,8 +31,6 @@ from sqlalchemy import func, select
 from service.models import LIVE, Account, Run, RunKind, Submission, SubmissionState
 
 if TYPE_CHECKING:
-    from datetime import datetime
-
     from sqlalchemy.orm import Session
 
 S = SubmissionState
@@ -38,7 +43,6 @@ class Job(Protocol):
 
     id: str
     account_id: str
-    created_at: datetime
     budget_seconds: float
 
 
@@ -51,7 +55,7 @@ class Share:
 
     weight: float = 1.0
     tag: float = 0.0  #: with what its runs at work may take
-    served: float = 0.0  #: the clock when its last run ended
+    served: float = 0.0  #: the clock when it was last moved by a run of its
 
 
 def cost_seconds(kind: RunKind, budget_seconds: float) -> float:
@@ -62,12 +66,11 @@ def cost_seconds(kind: RunKind, budget_seconds: float) -> float:
 def order(jobs: Iterable[J], shares: Mapping[str, Share], kind: RunKind) -> list[J]:
     """The jobs in the order in which they get a slot, were nobody else to come."""
     queues: dict[str, list[J]] = defaultdict(list)
-    for job in sorted(jobs, key=lambda j: (j.created_at, j.id), reverse=True):
+    for job in sorted(jobs, key=attrgetter("id"), reverse=True):
         queues[job.account_id].append(job)  # the oldest is last
 
-    def rank(account_id: str, tag: float) -> tuple[float, float, datetime, str, str]:
-        head = queues[account_id][-1]
-        return tag, shares[account_id].served, head.created_at, head.id, account_id
+    def rank(account_id: str, tag: float) -> tuple[float, float, str, str]:
+        return tag, shares[account_id].served, queues[account_id][-1].id, account_id
 
     heads = [rank(account_id, shares[account_id].tag) for account_id in queues]
     heapq.heapify(heads)
@@ -120,6 +123,14 @@ def _find_tag(session: Session, account_id: str) -> float:
     own = session.get_one(Account, account_id).fair_tag
     is_idle = session.scalar(competing.limit(1)) is None
     return max(own, _read_clock(session)) if is_idle else own
+
+
+def serve(session: Session, account_id: str) -> None:
+    """A run of the account that learns is given a slot; who begins to compete is not behind it."""
+    account = session.get_one(Account, account_id)
+    if account.fair_tag > _read_clock(session):
+        account.fair_clock = account.fair_tag
+        session.flush()
 
 
 def charge(session: Session, account_id: str, seconds: float) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
 from heapq import heapify, heapreplace
 from random import Random
 from typing import TYPE_CHECKING
@@ -51,7 +50,6 @@ class Candidate:
 
     account_id: str
     budget_seconds: float
-    created_at: datetime = field(default_factory=utc_now)
     id: str = field(default_factory=new_id)
 
 

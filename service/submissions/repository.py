@@ -41,7 +41,6 @@ class Waiting:
 
     id: str
     account_id: str
-    created_at: datetime
     budget_seconds: float
     status_reason: str
 
@@ -207,11 +206,16 @@ def lock_run(session: Session, run_id: str) -> tuple[Submission, Run]:
 def list_waiting(session: Session, kind: RunKind) -> list[Waiting]:
     """The submissions that wait for a run of this kind, in the order in which they will get it."""
     rows = session.execute(_waiting(kind))
-    waiting = [Waiting(i, owner, at, budget, why) for i, owner, at, budget, why in rows]
+    waiting = [Waiting(i, owner, budget, why) for i, owner, budget, why in rows]
     if len(waiting) < 2:
         return waiting
     shares = fairness.read_shares(session, {w.account_id for w in waiting})
     return fairness.order(waiting, shares, kind)
+
+
+def list_waiting_ids(session: Session, kind: RunKind) -> set[str]:
+    """Which submissions wait for a run of this kind, for less than their order costs."""
+    return set(session.scalars(_waiting(kind).with_only_columns(Submission.id)))
 
 
 def list_expired(session: Session, before: datetime) -> list[str]:
@@ -222,12 +226,11 @@ def list_expired(session: Session, before: datetime) -> list[str]:
     ]
 
 
-def _waiting(kind: RunKind) -> Select[str, str, datetime, float, str]:
+def _waiting(kind: RunKind) -> Select[str, str, float, str]:
     return (
         select(
             Submission.id,
             Submission.account_id,
-            Submission.created_at,
             Submission.budget_seconds,
             Submission.status_reason,
         )

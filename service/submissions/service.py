@@ -248,6 +248,8 @@ def create_run(
     )
     session.add(run)
     submission.current_run_id = run_id
+    if kind is RunKind.SOLVE:
+        fairness.serve(session, submission.account_id)
     return run
 
 

@@ -1,7 +1,7 @@
 """The order among users: in proportion to their weights, and nobody waits for ever."""
 
-from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from dataclasses import dataclass
+from datetime import timedelta
 from itertools import count
 
 import pytest
@@ -14,7 +14,6 @@ from service.models import Account, Run, RunKind, Submission, SubmissionState, U
 from service.submissions import asking, repository, service
 from tests.unit.service.accounts.conftest import pass_check, start
 
-BEGIN = datetime(2026, 1, 1, tzinfo=UTC)
 IDS = count()
 
 
@@ -23,11 +22,10 @@ class Job:
     account_id: str
     second: int
     budget_seconds: float = 60.0
-    id: str = field(default_factory=lambda: f"{next(IDS):09}")
+    id: str = ""
 
-    @property
-    def created_at(self) -> datetime:
-        return BEGIN + timedelta(seconds=self.second)
+    def __post_init__(self) -> None:
+        self.id = f"{self.second:02} {next(IDS):09}"  # as a submission's, which sorts by time
 
 
 def jain(shares: list[float]) -> float:
@@ -51,7 +49,7 @@ def test_everyone_is_in_the_order_once_and_oldest_first_within_an_account(jobs, 
     ordered = order(jobs, shares, RunKind.SOLVE)
     assert sorted(j.id for j in ordered) == sorted(j.id for j in jobs)
     for account_id in "abcd":
-        own = [(j.created_at, j.id) for j in ordered if j.account_id == account_id]
+        own = [j.id for j in ordered if j.account_id == account_id]
         assert own == sorted(own)
 
 
@@ -162,6 +160,23 @@ def test_nobody_starves_while_newcomers_keep_coming(queue, add_account_in) -> No
         if queue.serve() is wanted:
             return
     pytest.fail("the old account still waits after sixty runs of newcomers")
+
+
+def test_a_newcomer_gets_no_more_than_those_who_compete_for_long(queue, add_account_in) -> None:
+    """Though others compete all the while that want less than their share: they slow the clock."""
+    for number in range(8):
+        start(queue.session, queue.submit(add_account_in(f"modest {number}")))
+    old = [add_account_in(name) for name in ("first", "second")]
+    for _ in range(20):
+        for account_id in old:
+            queue.submit(account_id)
+    for _ in range(20):
+        queue.serve()
+    newcomer = add_account_in("newcomer")
+    for _ in range(10):
+        queue.submit(newcomer)
+    served = [queue.serve().account_id for _ in range(9)]
+    assert min(served.count(account_id) for account_id in (*old, newcomer)) >= 2
 
 
 def test_idle_time_is_no_credit(queue, add_account_in) -> None:
