@@ -7,7 +7,8 @@ and before three deadlines all at once. Nodes fail, pods are evicted, the cluste
 leader is killed between asking for a run and noting it, users cancel, and runs that were given up
 go on and try to record a result. Everything goes through the calls that the service itself uses.
 
-Writes ``benchmarks/results/month.json`` and ``month.md`` with ``--write``. See ``docs/scale.md``.
+Interrupted (Ctrl-C), the month ends early: what has been sent is played to its end. Writes
+``benchmarks/results/month.json`` and ``month.md`` with ``--write``. See ``docs/scale.md``.
 """
 
 from __future__ import annotations
@@ -19,14 +20,16 @@ import logging
 import math
 import os
 import random
+import signal
 import sys
 import tempfile
+import threading
 import time
 from collections import Counter, defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from heapq import heappop, heappush
+from heapq import heapify, heappop, heappush
 from itertools import count
 from pathlib import Path
 
@@ -35,7 +38,7 @@ import psutil
 import structlog
 from sqlalchemy import event, func, select
 
-from autodl.errors import PlatformError, UsageError
+from autodl.errors import UsageError
 from benchmarks.month_pods import Crash, Pods
 from service.db import Database, migrate
 from service.models import Account, Run, Submission, Transition, Upload
@@ -112,10 +115,14 @@ class World:
         """Until nothing is left to happen and everything has ended."""
         step = self.options.poll
         limit = (self.options.days + 14) * DAY
+        planned = next(self._numbers)
         round_, quiet = 0, 0
         while self._events or quiet < QUIET_ROUNDS:
             if quiet >= QUIET_ROUNDS:  # on to the next thing that happens
                 round_ = max(round_, int(self._events[0][0] / step))
+            if self.options.cut.is_set():
+                self.options.cut.clear()
+                self._cut(planned)
             round_ += 1
             assert round_ * step < limit, "something never ends"
             quiet += 1
@@ -126,6 +133,14 @@ class World:
                 quiet = 0
             self._set(round_ * step)
             self._tick()
+
+    def _cut(self, planned: int) -> None:
+        """Nothing more of the plan happens; what has begun comes to its end."""
+        self._events = [event for event in self._events if event[1] > planned]
+        heapify(self._events)
+        self.pods.is_away = False
+        self.asked = [asked for asked in self.asked if asked.id]
+        self.options.submissions, self.options.days = len(self.asked), self.now / DAY
 
     def _set(self, now: float) -> None:
         self.now = now
@@ -138,9 +153,6 @@ class World:
         except Crash:
             self.counts["leader killed"] += 1
             self.restart()
-        except PlatformError:
-            self.counts["rounds without the cluster"] += 1
-            self.at(self.now + self.options.poll, lambda: None)  # and once more
         self.ticks.append(time.perf_counter() - began)
 
     def submit(self, index: int) -> None:
@@ -324,7 +336,7 @@ def report(world: World, wall: float) -> dict:
     return {
         "submissions": world.options.submissions,
         "users": world.options.users,
-        "days": world.options.days,
+        "days": round(world.options.days, 2),
         "gpus": world.pods.gpus,
         "database": "SQLite" if world.database.is_sqlite else "PostgreSQL",
         "poll_seconds": world.options.poll,
@@ -369,6 +381,7 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--database", default="", help="a URL; empty: SQLite in a new folder")
     parser.add_argument("--write", action="store_true", help="keep the figures")
+    parser.set_defaults(cut=threading.Event())
     return parser.parse_args(arguments)
 
 
@@ -386,6 +399,7 @@ def write_table(result: dict) -> str:
 
 def main() -> None:
     options = parse()
+    signal.signal(signal.SIGINT, lambda *_: options.cut.set())
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
     load = psutil.getloadavg()[0]
     with tempfile.TemporaryDirectory() as folder:

@@ -97,6 +97,7 @@ class Pods:
             raise Crash
 
     def observe(self, run_ids: Collection[str]) -> list[Observation]:
+        self.counts["rounds without the cluster"] += self.is_away
         self._answer()
         absent = [i for i in run_ids if i not in self.held]
         return [

@@ -103,12 +103,16 @@ class Reconciler:
             self._guard(partial(self._create_runs, kind))
         self._each(self._ensure, self._list_runs(RunState.CREATED))
         live = {run.id: run for run in self._list_runs(*LIVE)}
-        seen = self.executor.observe(list(live))
-        self._look(live, [o for o in seen if o.run_id in live])
+        self._guard(partial(self._observe, live))
         self._each(self._stop, [r for r in live.values() if self._is_overdue(r)])
-        self._clean([o for o in seen if o.run_id not in live])
         for step in self._collector.list_steps():
             self._guard(step)
+
+    def _observe(self, live: dict[str, Run]) -> None:
+        """One look at every run; an executor that does not answer has said nothing of any."""
+        seen = self.executor.observe(list(live))
+        self._look(live, [o for o in seen if o.run_id in live])
+        self._clean([o for o in seen if o.run_id not in live])
 
     def _list_runs(self, *states: RunState) -> Sequence[Run]:
         with self.database.read() as session:

@@ -273,6 +273,7 @@ class SlurmSettings(BaseSettings):
     python: str = sys.executable  # on the nodes, with this package installed
     container: str = ""  # what comes before it, like: apptainer exec --nv --bind /lab worker.sif
     conf: Path | None = None  # SLURM_CONF, where it does not lie where Slurm looks for it
+    timeout_seconds: PositiveFloat = 5.0  # for a command; one without an answer is asked again
 
 
 def read_or_make(path: Path, make: Callable[[], str]) -> str:

@@ -18,10 +18,12 @@ from kubernetes import client, config
 from kubernetes.client.exceptions import ApiException
 from kubernetes.config import ConfigException
 from urllib3.exceptions import HTTPError
+from urllib3.exceptions import TimeoutError as NoAnswerError
 
 from autodl.errors import PlatformError
 from service.executors.base import Capabilities, Observation, Phase, RunKind, RunSpec
 from service.executors.jobs import FOLDER, MANAGED, PROGRAMS, RUN_LABEL, WEIGHTS, build_job
+from service.executors.pauses import Pauses
 from service.executors.pods import observe_job
 from service.executors.tasks import Places, build_tasks
 from service.settings import KubernetesSettings, Settings
@@ -29,7 +31,7 @@ from service.worker.tasks import ReportTo
 
 SELECTOR = ",".join(f"{key}={value}" for key, value in MANAGED.items())
 PAGE = 500  # objects in one answer
-TIMEOUT_SECONDS = 30
+TIMEOUT_SECONDS = 10  # between two pieces of an answer, the first one too
 FORBIDDEN, NOT_FOUND, CONFLICT, GONE = 403, 404, 409, 410
 QUOTA = "exceeded quota"  # in what the cluster answers where a ResourceQuota is used up
 
@@ -45,6 +47,7 @@ class KubernetesExecutor:
         self.settings = settings
         self.cluster = cluster
         self._api = api
+        self._pauses = Pauses()  # of each verb
 
     @cached_property
     def _jobs(self) -> Any:
@@ -72,7 +75,7 @@ class KubernetesExecutor:
     def ensure(self, spec: RunSpec) -> None:
         """Create the run's Job; that there is one of its name already is success."""
         job = build_job(spec, self._tasks(spec), self.cluster)
-        with _translated():
+        with self._asking("create"):
             try:
                 self._jobs.create_namespaced_job(
                     self.cluster.namespace, job, _request_timeout=TIMEOUT_SECONDS
@@ -110,7 +113,7 @@ class KubernetesExecutor:
             self._pods  # noqa: B018 connects
         except PlatformError:
             return b""
-        with _translated():
+        with self._asking("logs"):
             pods = self._pods.list_namespaced_pod(
                 self.cluster.namespace,
                 label_selector=f"{RUN_LABEL}={run_id}",
@@ -167,7 +170,7 @@ class KubernetesExecutor:
 
     def _list(self, call: Any) -> list[Any]:
         """Every object of ours; a list that grew too old on the way is begun anew."""
-        with _translated():
+        with self._asking("list"):
             while True:
                 try:
                     return list(self._list_pages(call))
@@ -189,8 +192,23 @@ class KubernetesExecutor:
             if not (token := page.metadata._continue):
                 return
 
+    @contextmanager
+    def _asking(self, verb: str) -> Iterator[None]:
+        """Turn the client's words for an absent cluster into ours."""
+        self._pauses.check(verb)
+        try:
+            yield
+        except ApiException as error:
+            raise _unavailable(f"{error.status} {error.reason}") from error
+        except (HTTPError, OSError) as error:
+            reason = getattr(error, "reason", error)  # of the last try
+            failure = _unavailable(type(reason).__name__)
+            if isinstance(reason, NoAnswerError):
+                self._pauses.begin(verb, failure)
+            raise failure from error
+
     def _delete(self, run_id: str, policy: str) -> None:
-        with _translated():
+        with self._asking("delete"):
             try:
                 self._jobs.delete_namespaced_job(
                     f"adl-{run_id}",
@@ -223,16 +241,6 @@ def _connect(cluster: KubernetesSettings) -> client.ApiClient:
 
 def _run_id(item: Any) -> str:
     return str((item.metadata.labels or {}).get(RUN_LABEL, item.metadata.name))
-
-
-@contextmanager
-def _translated() -> Iterator[None]:
-    try:
-        yield
-    except ApiException as error:
-        raise _unavailable(f"{error.status} {error.reason}") from error
-    except (HTTPError, OSError) as error:
-        raise _unavailable(type(error).__name__) from error
 
 
 def _full() -> PlatformError:

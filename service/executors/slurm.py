@@ -18,6 +18,7 @@ from pathlib import Path
 from autodl.errors import PlatformError
 from service.executors.base import Capabilities, Observation, Phase, RunKind, RunSpec
 from service.executors.folders import is_fresh, list_programs, note_cancel, write_run
+from service.executors.pauses import Pauses
 from service.executors.queue import (
     SACCT_FORMAT,
     SEPARATOR,
@@ -33,7 +34,6 @@ from service.worker.program import explain_disk, read_guest_log
 from service.worker.supervisor import read_status
 from service.worker.tasks import ReportTo
 
-TIMEOUT_SECONDS = 20.0  # for a command, which itself tries again while the controller is away
 PATIENCE_SECONDS = 6.0  # for a supervisor to end its run when asked
 FULL = ("SubmitJob", "temporarily unable")  # a limit on jobs, ours or the whole cluster's
 REMEMBERED = "now-7days"  # how far back accounting is searched for a job that ended unseen
@@ -65,6 +65,7 @@ class SlurmExecutor:
         self._environment = inherited_environment()  # no setting of ours goes with a job
         if site.conf is not None:
             self._environment["SLURM_CONF"] = str(site.conf)
+        self._pauses = Pauses()  # of each command
 
     def capabilities(self) -> Capabilities:
         """As many runs as the operator allows.
@@ -206,6 +207,7 @@ class SlurmExecutor:
 
         Raises ``PlatformError`` (``cluster-unavailable``).
         """
+        self._pauses.check(command[0])
         clock = {} if script else {"TZ": "UTC"}  # which a job would inherit
         try:
             done = subprocess.run(
@@ -214,14 +216,16 @@ class SlurmExecutor:
                 env=self._environment | clock,
                 capture_output=True,
                 text=True,
-                timeout=TIMEOUT_SECONDS,
+                timeout=self.site.timeout_seconds,
                 check=True,
             )
         except FileNotFoundError as error:
             raise _explain(f"there is no program {command[0]!r} here") from error
         except subprocess.TimeoutExpired as error:
             said = error.stderr or b""  # bytes, whatever was asked for
-            raise _explain(f"{command[0]} gave no answer", said.decode()) from error
+            failure = _explain(f"{command[0]} gave no answer", said.decode())
+            self._pauses.begin(command[0], failure)
+            raise failure from error
         except subprocess.CalledProcessError as error:
             if command[0] == "scancel" and not error.stderr.strip():
                 return ""  # how it says that the job has ended meanwhile

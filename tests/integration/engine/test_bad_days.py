@@ -190,8 +190,7 @@ def test_a_cluster_that_is_away_changes_nothing(lab) -> None:
     run = lab.begin(submission_id)
     for fault in (503, 0, 500):
         lab.cluster.faults = [fault]
-        with pytest.raises(PlatformError):
-            lab.tick()
+        lab.tick()
     lab.tick()
     assert lab.run(submission_id).id == run.id
     assert lab.see(submission_id).state is S.VALIDATING

@@ -3,6 +3,7 @@
 import threading
 import time
 from datetime import timedelta
+from unittest.mock import Mock
 
 import pytest
 
@@ -10,7 +11,7 @@ from autodl.errors import PlatformError
 from service.executors.base import End, Observation, Phase
 from service.models import RunKind, RunState, Submission, utc_now
 from service.models import SubmissionState as S
-from service.reconciler import reconciling
+from service.reconciler import LOST_AFTER_ABSENCES, reconciling
 from service.submissions import repository, service
 
 LONG_AGO = timedelta(days=30)
@@ -136,6 +137,23 @@ class TestLoss:
         with world.database.read() as session:
             assert len(repository.list_points(session, old.id)) == 1
             assert repository.list_points(session, new.id) == []
+
+    def test_an_executor_that_gives_no_answer_loses_nothing_and_holds_nothing_up(
+        self, world, monkeypatch
+    ) -> None:
+        submission_id, run = world.start_solving()
+        expired = world.submit()
+        with world.database.write() as session:
+            session.get_one(Submission, expired).created_at = utc_now() - LONG_AGO
+        error = PlatformError("cluster-unavailable", "No answer.")
+        monkeypatch.setattr(world.executor, "observe", Mock(side_effect=error))
+        world.tick(LOST_AFTER_ABSENCES + 1)
+        assert world.see(submission_id).state is S.RUNNING
+        assert world.run(submission_id).absences == 0
+        assert world.see(expired).state is S.EXPIRED
+        world.change_run(run.id, deadline=utc_now() - LONG_AGO)
+        world.tick()
+        assert world.executor.canceled == [run.id]  # unseen, but its time is over
 
     def test_the_old_run_can_write_no_more(self, world) -> None:
         submission_id, run = world.start_solving()

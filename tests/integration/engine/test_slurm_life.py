@@ -9,7 +9,6 @@ import pytest
 import uvicorn
 
 from autodl import sandbox
-from autodl.errors import PlatformError
 from service.app import create_app
 from service.executors.slurm import SlurmExecutor
 from service.models import RunKind
@@ -113,8 +112,7 @@ def test_cancel_ends_a_submission_within_ten_seconds_while_the_controller_comes_
     slurm_cluster.wait_until_saved()
     slurm_cluster.kill("slurmctld")
     world.cancel(submission_id)
-    with pytest.raises(PlatformError):
-        world.tick()
+    world.tick()
     assert world.see(submission_id).state is S.RUNNING
     slurm_cluster.start_daemon("slurmctld")
     slurm_cluster.wait_for_node("mixed", "idle")

@@ -4,6 +4,7 @@ import json
 
 import kubernetes_validate
 import pytest
+from urllib3.exceptions import ReadTimeoutError
 
 from autodl.errors import PlatformError
 from service.executors.base import (
@@ -265,6 +266,22 @@ def test_a_cluster_that_does_not_answer_is_our_fault_and_nothing_is_concluded(
         assert caught.value.code == "cluster-unavailable"
     executor.ensure(make_spec())
     assert look(executor).phase is Phase.QUEUED
+
+
+def test_a_cluster_that_hangs_is_waited_for_once(executor, monkeypatch) -> None:
+    asked = []
+
+    def hang(*_args, **_options) -> None:
+        asked.append(1)
+        raise ReadTimeoutError(None, None, "No answer.")
+
+    monkeypatch.setattr(executor._jobs, "list_namespaced_job", hang)
+    for _ in range(3):
+        with pytest.raises(PlatformError) as caught:
+            executor.observe(["01"])
+        assert caught.value.code == "cluster-unavailable"
+    assert len(asked) == 1
+    executor.ensure(make_spec())  # what is answered is asked
 
 
 def test_the_log_is_the_solutions_own(cluster, executor) -> None:

@@ -2,14 +2,16 @@
 
 import json
 import os
+import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from autodl import sandbox
 from autodl.confine import Strength
 from autodl.errors import PlatformError, UsageError
-from service.executors import open_executor, slurm
+from service.executors import open_executor, pauses
 from service.executors.base import End, Observation, Phase, RunKind
 from service.executors.queue import SEPARATOR, STUCK, observe_job, read_jobs
 from service.executors.slurm import SlurmExecutor
@@ -313,13 +315,28 @@ def test_without_slurm_it_says_so(settings) -> None:
         ),
     ],
 )
-def test_why_a_job_is_not_taken_is_said(settings, monkeypatch, script, code, word) -> None:
-    monkeypatch.setattr(slurm, "TIMEOUT_SECONDS", 1.0)
-    executor = SlurmExecutor(settings, SlurmSettings(api_url="http://api:8000"))
+def test_why_a_job_is_not_taken_is_said(settings, script, code, word) -> None:
+    executor = SlurmExecutor(settings, SlurmSettings(api_url="http://api:8000", timeout_seconds=1))
     play(executor, squeue="exit 0", sbatch=script)
     with pytest.raises(PlatformError, match=word) as caught:
         executor.ensure(make_spec())
     assert caught.value.code == code
+
+
+def test_a_command_that_hangs_is_waited_for_once_and_asked_again_after_a_pause(
+    settings, monkeypatch
+) -> None:
+    executor = SlurmExecutor(settings, SlurmSettings(api_url="http://api:8000", timeout_seconds=1))
+    asked = settings.data / "asked"
+    play(executor, squeue=f"echo >> {asked}; exec sleep 60")
+    for _ in range(3):
+        with pytest.raises(PlatformError, match="squeue gave no answer"):
+            executor.observe(["01"])  # which is not to say that the run is absent
+    assert asked.read_text() == "\n"
+    play(executor, squeue="exit 0")
+    later = time.monotonic() + pauses.PAUSE_SECONDS
+    monkeypatch.setattr(pauses, "time", SimpleNamespace(monotonic=lambda: later))
+    assert look(executor).phase is Phase.ABSENT
 
 
 def test_canceling_what_has_just_ended_is_success(settings) -> None:
