@@ -5,8 +5,8 @@
 Prints one JSON object. Times are the reconciler's own processor time, so that they hold where
 others use the machine, too; a database server's are not among them. `idle`: nothing has happened
 since the last round. `end`: one run has ended, and the next begins. `refresh`: that the runs are as
-they were is noted, every ten seconds. `place`: a user asks for a place in the queue. `scrape`:
-Prometheus asks for everything.
+they were is noted, every ten seconds. `place`: a user asks for a place in the queue. `watch`: one
+of a hundred asks that watch. `scrape`: Prometheus asks for everything.
 """
 
 import argparse
@@ -23,7 +23,7 @@ from statistics import median
 from typing import Any
 
 import structlog
-from sqlalchemy import insert
+from sqlalchemy import insert, select
 
 from service.accounts.tokens import hash_secret
 from service.db import Database, migrate
@@ -34,11 +34,13 @@ from service.reconciler import Reconciler
 from service.settings import Settings
 from service.storage import FileStorage
 from service.submissions import repository, service
+from service.submissions.positions import Positions
 from tests.clock import simulated
 
 SIZES = ((64, 100), (64, 10_000), (1_000, 10_000), (10_000, 10_000))  # at work, waiting
 ACCOUNTS = 500
 ROUNDS = 5
+WATCHERS = 100
 SECRET = "of the rounds of this benchmark"
 
 
@@ -130,6 +132,7 @@ def play(url: str, folder: Path, live: int, waiting: int) -> dict:
             clock.advance(seconds=1)
             ends.append(measure(reconciler.tick))
         place = [measure(lambda: list_waiting(database)) for _ in range(ROUNDS)]
+        watch = measure(lambda: watch_all(database)) / WATCHERS
         scrape = [measure(lambda: list(Figures(context).collect())) for _ in range(ROUNDS)]
     with database.read() as session:
         assert repository.count_live_runs(session, RunKind.SOLVE) == live
@@ -142,6 +145,7 @@ def play(url: str, folder: Path, live: int, waiting: int) -> dict:
         "refresh_ms": round(refresh, 1),
         "after_a_restart_ms": round(first, 1),
         "place_ms": round(median(place), 1),
+        "watch_ms": round(watch, 2),
         "scrape_ms": round(median(scrape), 1),
     }
 
@@ -149,6 +153,17 @@ def play(url: str, folder: Path, live: int, waiting: int) -> dict:
 def list_waiting(database: Database) -> None:
     with database.read() as session:
         repository.list_waiting(session, RunKind.SOLVE)
+
+
+def watch_all(database: Database) -> None:
+    """Each in a session of its own, as streams of events do."""
+    with database.read() as session:
+        waiting = select(Submission).where(Submission.state == SubmissionState.QUEUED)
+        watched = session.scalars(waiting.limit(WATCHERS)).all()
+    positions = Positions()
+    for submission in watched:
+        with database.read() as session:
+            positions.find(session, submission)
 
 
 def end_one(database: Database, executor: Held) -> None:

@@ -20,6 +20,7 @@ from service.context import Context
 from service.log import get_logger
 from service.submissions import repository, results, service
 from service.submissions.access import Reader
+from service.submissions.positions import POSITIONS
 from service.submissions.schemas import PointView, describe_submission
 
 EVENT_ID = re.compile(r"\d{1,18}(\.\d{1,18}){3}")
@@ -82,7 +83,7 @@ def read_news(context: Context, reader: Reader, submission_id: str, cursor: Curs
             for point in repository.list_points(session, run.id, after=cursor.points - 1):
                 cursor = replace(cursor, points=point.index + 1)
                 events.append(("point", PointView.model_validate(point), cursor))
-        position = results.find_queue_position(session, submission)
+        position = POSITIONS.find(session, submission)
     is_over = submission.state in service.ENDED
     text = results.read_log(context, submission)[cursor.log_bytes :]
     if not is_over:

@@ -16,13 +16,13 @@ from starlette.types import Message, Receive, Scope, Send
 from autodl.errors import UsageError
 from service.body import format_digest
 from service.context import Context
-from service.models import CurvePoint, Json, RunKind, Submission, SubmissionState
+from service.models import CurvePoint, Json, Submission
 from service.submissions import repository, service
+from service.submissions.positions import POSITIONS
 from service.submissions.schemas import SubmissionView, describe_submission
 
 MANIFEST_NAME = "manifest.json"
 MAX_LOG_BYTES = 4 * 1024 * 1024
-WAITING = {SubmissionState.VALIDATING: RunKind.CHECK, SubmissionState.QUEUED: RunKind.SOLVE}
 MEDIA_TYPES = {
     ".txt": "text/plain; charset=utf-8",
     ".csv": "text/csv; charset=utf-8",
@@ -32,18 +32,10 @@ MEDIA_TYPES = {
 FILE_HEADERS = {"Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; sandbox"}
 
 
-def find_queue_position(session: Session, submission: Submission) -> int | None:
-    """Its place among those that wait for the same kind of run, from 1; ``None`` if it does not."""
-    if submission.state not in WAITING:
-        return None
-    waiting = [s.id for s in repository.list_waiting(session, WAITING[submission.state])]
-    return waiting.index(submission.id) + 1 if submission.id in waiting else None
-
-
 def describe(session: Session, submission: Submission) -> SubmissionView:
     """The submission as the API shows it."""
     is_over = submission.state in service.ENDED
-    position = find_queue_position(session, submission)
+    position = POSITIONS.find(session, submission)
     return describe_submission(submission, is_over=is_over, queue_position=position)
 
 

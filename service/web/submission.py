@@ -26,6 +26,7 @@ from service.submissions import (
     sharing,
 )
 from service.submissions.access import Found, ReaderDep
+from service.submissions.positions import POSITIONS
 from service.submissions.schemas import RerunRequest
 from service.web.accounts import read_form
 from service.web.curve import LETTERS, STYLES, Series, curve_svg, key_svg
@@ -98,7 +99,7 @@ def show_submission(
     """Everything that is known of one submission; whoever has a link to it may only read."""
     is_owner = reader.account_id is not None
     with context.database.read() as session:
-        position = results.find_queue_position(session, submission)
+        position = POSITIONS.find(session, submission)
         shares = sharing.list_links(session, submission.id) if is_owner else []
     page = render(
         request,
