@@ -14,15 +14,22 @@ WORKDIR /src
 
 # What the API needs: no TensorFlow, no table library.
 FROM builder AS api-builder
+# hadolint ignore=DL3008
+RUN apt-get update && apt-get install -y --no-install-recommends binutils && rm -rf /var/lib/apt/lists/*
 COPY requirements-api.lock ./
-# Of the largest packages what nobody here uses stays away: a second client, languages without pages, services of Amazon.
+# Of the largest packages what nobody here uses stays away: what reads examples, a second client, languages without pages, services of
+# Amazon, symbols of debuggers, and the source of the largest client beside its bytecode.
 RUN uv pip install --python /opt/autodl/bin/python --no-deps --require-hashes -r requirements-api.lock \
+    && uv pip uninstall --python /opt/autodl/bin/python numpy pillow \
     && rm -rf /opt/autodl/lib/python3*/site-packages/kubernetes/aio \
     && find /opt/autodl/lib/python3*/site-packages/babel/locale-data -name '*.dat' \
         ! -name 'root.dat' ! -name 'en*.dat' ! -name 'fr*.dat' ! -name 'zh*.dat' -delete \
     && find /opt/autodl/lib/python3*/site-packages/botocore/data -mindepth 1 -maxdepth 1 -type d \
         ! -name s3 ! -name sts ! -name 'sso*' -exec rm -rf {} + \
     && find /opt/autodl/lib -depth -type d -name tests -exec rm -rf {} + \
+    && find /opt/autodl/lib -name '*.so' ! -path '*.libs/*' -exec strip --strip-unneeded {} + \
+    && /opt/autodl/bin/python -m compileall -q -b /opt/autodl/lib/python3*/site-packages/kubernetes \
+    && find /opt/autodl/lib/python3*/site-packages/kubernetes -name '*.py' -delete \
     && /opt/autodl/bin/python -m compileall -q /opt/autodl/lib
 COPY . .
 RUN uv pip install --python /opt/autodl/bin/python --no-deps --compile-bytecode . \

@@ -25,7 +25,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -33,15 +33,15 @@ from heapq import heapify, heappop, heappush
 from itertools import count
 from pathlib import Path
 
-import numpy as np
 import psutil
 import structlog
-from sqlalchemy import event, func, select
+from sqlalchemy import event
 
 from autodl.errors import UsageError
+from benchmarks.month_figures import report
 from benchmarks.month_pods import Crash, Pods
 from service.db import Database, migrate
-from service.models import Account, Run, Submission, Transition, Upload
+from service.models import Account, Upload
 from service.reconciler import Reconciler
 from service.settings import Settings
 from service.storage import FileStorage
@@ -57,8 +57,6 @@ BUDGETS = {1200.0: 0.70, 1800.0: 0.15, 300.0: 0.10, 3600.0: 0.05}  # seconds
 BURSTS = (0.25, 0.55, 0.85)  # of the month: deadlines
 BURST_SHARE = 0.25  # of all submissions, within the hours before the deadlines
 BURST_SECONDS = 6 * HOUR
-WINDOW_SECONDS = 6 * HOUR  # of the fairness figure
-GRID_SECONDS = 600.0  # at which it is asked who waits
 CANCELED = 0.015
 QUIET_ROUNDS = 3  # of the reconciler, after which nothing changes by itself
 
@@ -82,6 +80,7 @@ class World:
     folder: Path
     clock: Clock
     random: random.Random = field(init=False)
+    begin: datetime = BEGIN
     now: float = 0.0
 
     def __post_init__(self) -> None:
@@ -227,133 +226,6 @@ def _draw_hour(rng: random.Random, span: float) -> float:
         rate = (1.0 if 8 <= hour < 20 else 0.33) * (0.5 if day >= 5 else 1.0)
         if rng.random() < rate:
             return at
-
-
-# What came of it.
-
-
-def jain(shares: np.ndarray) -> float:
-    """Jain's index (Jain, Chiu, Hawe 1984): 1 when all are equal, 1/n when one has everything."""
-    return float(shares.sum() ** 2 / (len(shares) * (shares**2).sum()))
-
-
-def measure_fairness(world: World) -> dict:
-    """Jain's index over the shares of those who contend, of windows of six hours.
-
-    A share is GPU seconds received over those that max-min fair sharing grants to the demand. An
-    account contends in a window if it has something waiting all through it: its demand is above any
-    fair share there, so that all who contend are granted the same, and it cancels.
-    """
-    span = world.now
-    window = min(WINDOW_SECONDS, max(WINDOW_SECONDS / 2, world.options.days * DAY / 20))
-    points = math.ceil(window / GRID_SECONDS)  # of a window, which begins and ends with one
-    grid = window / points
-    users, ends = world.options.users, read_ends(world)
-    waiting = np.zeros((int(span / grid) + 2, users), np.int32)
-    for asked in world.asked:
-        until = ends[asked.id] if asked.began is None else asked.began
-        first, last = int(asked.at / grid) + 1, int(until / grid) + 1
-        if first < last:
-            waiting[first, asked.user] += 1
-            waiting[last, asked.user] -= 1
-    waits = waiting.cumsum(axis=0) > 0
-    received = np.zeros((int(span / window) + 1, users))
-    for user, begin, end in world.pods.served:
-        for number in range(int(begin / window), int(end / window) + 1):
-            inside = min(end, (number + 1) * window) - max(begin, number * window)
-            received[number, user] += max(0.0, inside)
-    indices, contenders = [], []
-    for number in range(len(received) - 1):
-        contending = waits[number * points : (number + 1) * points].all(axis=0)
-        if contending.sum() >= 2:
-            indices.append(jain(received[number, contending]))
-            contenders.append(int(contending.sum()))
-    if not indices:
-        return {"windows": 0}
-    return {
-        "windows": len(indices),
-        "window_hours": window / HOUR,
-        "contending_accounts_median": float(np.median(contenders)),
-        "jain_mean": round(float(np.mean(indices)), 4),
-        "jain_worst": round(min(indices), 4),
-    }
-
-
-def read_ends(world: World) -> dict[str, float]:
-    """When each submission ended, in seconds from BEGIN."""
-    with world.database.read() as session:
-        rows = session.execute(select(Submission.id, Submission.ended_at))
-        return {i: (at - BEGIN).total_seconds() if at else world.now for i, at in rows}
-
-
-def measure_waits(world: World) -> dict:
-    """From acceptance to the first second on a GPU, in minutes, by class of users."""
-    waits: dict[str, list[float]] = defaultdict(list)
-    for asked in world.asked:
-        if asked.began is not None:
-            minutes = (asked.began - asked.at) / 60
-            waits["all"].append(minutes)
-            waits[world.classes[asked.user]].append(minutes)
-    return {
-        name: {
-            "started": len(values),
-            "median_minutes": round(float(np.median(values)), 1),
-            "p95_minutes": round(float(np.quantile(values, 0.95)), 1),
-            "max_minutes": round(max(values), 1),
-        }
-        for name, values in sorted(waits.items())
-    }
-
-
-def audit(world: World) -> dict:
-    """What the database says at the end; nothing of it is the simulation's own count."""
-    with world.database.read() as session:
-        states = select(Submission.state, func.count()).group_by(Submission.state)
-        by_state = {state.value: n for state, n in session.execute(states)}
-        ends = (
-            select(Transition.submission_id)
-            .where(Transition.to_state.in_(service.ENDED))
-            .group_by(Transition.submission_id)
-            .having(func.count() > 1)
-        )
-        doubled = len(session.execute(ends).all())
-        open_ = select(func.count()).where(Submission.state.not_in(service.ENDED))
-        code = Submission.error["code"].as_string()
-        given_up = select(func.count()).where(Submission.ended_at.is_not(None), code == "run-lost")
-        runs = select(Run.kind, func.count()).group_by(Run.kind)
-        return {
-            "states": by_state,
-            "runs": {kind.value: n for kind, n in session.execute(runs)},
-            "lost": world.options.submissions - sum(by_state.values()) + session.scalar(open_),
-            "doubled": doubled + sum(n > 1 for n in world.pods.ended.values()),
-            "given_up_after_three_runs": session.scalar(given_up),
-        }
-
-
-def report(world: World, wall: float) -> dict:
-    ticks = np.array(world.ticks) * 1000
-    span = world.options.days * DAY
-    return {
-        "submissions": world.options.submissions,
-        "users": world.options.users,
-        "days": round(world.options.days, 2),
-        "gpus": world.pods.gpus,
-        "database": "SQLite" if world.database.is_sqlite else "PostgreSQL",
-        "poll_seconds": world.options.poll,
-        "waits": measure_waits(world),
-        "fairness": measure_fairness(world),
-        "utilisation": world.pods.measure_use(span),
-        **audit(world),
-        "faults": dict(sorted((world.counts + world.pods.counts).items())),
-        "wall_seconds": round(wall, 1),
-        "processor_seconds": round(time.process_time(), 1),
-        "rounds": len(ticks),
-        "round_ms": {
-            "median": round(float(np.median(ticks)), 2),
-            "p95": round(float(np.quantile(ticks, 0.95)), 2),
-            "max": round(float(ticks.max()), 1),
-        },
-    }
 
 
 def simulate(options: argparse.Namespace, folder: Path) -> dict:

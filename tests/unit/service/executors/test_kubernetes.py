@@ -1,12 +1,16 @@
 """Runs as Jobs: what is made, what is seen, and what is lost on the way."""
 
 import json
+import time
+from types import SimpleNamespace
+from unittest.mock import Mock
 
 import kubernetes_validate
 import pytest
 from urllib3.exceptions import ReadTimeoutError
 
 from autodl.errors import PlatformError
+from service.executors import pauses
 from service.executors.base import (
     End,
     Phase,
@@ -268,20 +272,21 @@ def test_a_cluster_that_does_not_answer_is_our_fault_and_nothing_is_concluded(
     assert look(executor).phase is Phase.QUEUED
 
 
-def test_a_cluster_that_hangs_is_waited_for_once(executor, monkeypatch) -> None:
-    asked = []
-
-    def hang(*_args, **_options) -> None:
-        asked.append(1)
-        raise ReadTimeoutError(None, None, "No answer.")
-
-    monkeypatch.setattr(executor._jobs, "list_namespaced_job", hang)
-    for _ in range(3):
-        with pytest.raises(PlatformError) as caught:
-            executor.observe(["01"])
-        assert caught.value.code == "cluster-unavailable"
-    assert len(asked) == 1
+def test_a_cluster_that_hangs_is_waited_for_once_and_asked_again_after_a_pause(
+    executor, monkeypatch
+) -> None:
+    asked = Mock(side_effect=ReadTimeoutError(None, None, "No answer."))
+    with monkeypatch.context() as patch:
+        patch.setattr(executor._jobs, "list_namespaced_job", asked)
+        for _ in range(3):
+            with pytest.raises(PlatformError) as caught:
+                executor.observe(["01"])
+            assert caught.value.code == "cluster-unavailable"
+    asked.assert_called_once()
     executor.ensure(make_spec())  # what is answered is asked
+    later = time.monotonic() + pauses.PAUSE_SECONDS
+    monkeypatch.setattr(pauses, "time", SimpleNamespace(monotonic=lambda: later))
+    assert look(executor).phase is Phase.QUEUED
 
 
 def test_the_log_is_the_solutions_own(cluster, executor) -> None:
