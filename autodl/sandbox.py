@@ -19,7 +19,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 
-from autodl import confine
+from autodl import cgroup, confine
 from autodl.confine import DEVICES, SHARED_MEMORY, SYSTEM, Plan, Strength
 
 LEVELS = ("none", "process", "sandbox", "pod")
@@ -50,11 +50,12 @@ def suffices(reached: str, wanted: str) -> bool:
 
 
 def describe(strength: Strength) -> dict[str, str]:
-    """``level``, and in words what holds ``files`` and ``network``, as a manifest keeps it."""
+    """``level``, and in words what holds files, network and memory, as a manifest keeps it."""
     return {
         "level": level(strength),
         "wall": "bubblewrap" if strength.wall else "none",
         **strength.to_json(),
+        "memory": "cgroup" if cgroup.find_subtree() else "watched",
     }
 
 

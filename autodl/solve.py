@@ -17,7 +17,7 @@ from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
-from autodl import sandbox
+from autodl import cgroup, sandbox
 from autodl.confine import Plan
 from autodl.errors import AutoDLError, UsageError
 from autodl.meter import Meter
@@ -165,14 +165,16 @@ def _ingest(
         command += ["--solution", str(_private_view(solution, scratch))]
         command += ["--output", str(output.resolve()), "--budget", str(clocks[0])]
         command += ["--construction", str(clocks[1])]
-        command += ["--confinement", json.dumps(sandbox.describe(plan.strength))]
+        held = sandbox.describe(plan.strength)
+        held |= {} if limits.memory_bytes else {"memory": "none"}
+        command += ["--confinement", json.dumps(held)]
         command += ["--model", str(model.resolve())] if model else []
         environment = _environment(scratch, equipment)
         outcome = supervisor.supervise(plan, command, environment, scratch)
     if model is None:
         usage = supervisor.meter.usage.to_json(outcome.construction_seconds)
         write_over(output / RESOURCES_NAME, json.dumps(usage).encode())
-    return replace(outcome, confinement=sandbox.describe(plan.strength))
+    return replace(outcome, confinement=held)
 
 
 @contextmanager
@@ -233,8 +235,19 @@ class _Supervisor:
 
     def supervise(self, plan: Plan, command: list[str], env: dict[str, str], cwd: Path) -> Outcome:
         """Run the command to its end, or to ours."""
+        with cgroup.holding(self._limits.memory_bytes) as group:
+            return self._supervise(plan, command, env, cwd, group)
+
+    def _supervise(
+        self,
+        plan: Plan,
+        command: list[str],
+        env: dict[str, str],
+        cwd: Path,
+        group: cgroup.MemoryGroup,
+    ) -> Outcome:
         self._launched = self._not_started = time.monotonic()
-        pipe = self._tree.start(sandbox.enclose(plan, command, cwd), env, cwd)
+        pipe = self._tree.start(group.enter(sandbox.enclose(plan, command, cwd)), env, cwd)
         log = BoundedLog(pipe, self._output / LOG_NAME, self._limits.log_bytes)
         log.start()
         self.meter.start()
@@ -250,6 +263,8 @@ class _Supervisor:
             log.close()
             pipe.close()
         self._look_for_start(self._not_started)  # it may have come and gone between two looks
+        if breach is None and group.has_killed:
+            breach = "out_of_memory"
         return self._outcome(breach, exit_code, ended)
 
     def _watch(self) -> End | None:

@@ -139,7 +139,7 @@ def test_the_client_goes_from_a_bundle_to_verified_results(service, zipped, tmp_
         for path, digest in manifest["files"].items():
             assert sha256_file(tmp_path / "results" / path) == digest
         assert manifest["data"]["sha256"] == submission.raw["bundle"]["sha256"]
-        assert {"level", "wall", "files", "network"} == manifest["isolation"].keys()
+        assert {"level", "wall", "files", "network", "memory"} == manifest["isolation"].keys()
         assert client.report(submission.id)["findings"] is not None
         assert client.list_submissions(limit=1).items[0].id == submission.id
 

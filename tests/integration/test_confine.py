@@ -14,6 +14,8 @@ from autodl.confine import FAILED, NUMBERS, SYSTEM, Plan, Strength, strength
 from autodl.sandbox import describe
 from autodl.solve import solve
 
+NO_LIMIT = {"memory": "none"}  # these runs may use what there is
+
 
 @pytest.fixture
 def public(tiny_bundle: Path, tmp_path: Path) -> Path:
@@ -32,9 +34,9 @@ def test_no_door_opens_that_the_kernel_can_hold(public, guests, tmp_path) -> Non
         pytest.skip(f"this kernel holds less: {strength()}")
     outcome = solve(public, guests / "nosy", tmp_path / "output", budget_seconds=10.0)
     assert doors_opened(tmp_path / "output/log.txt") == set()
-    assert outcome.confinement == describe(sandbox.strength())
+    assert outcome.confinement == describe(sandbox.strength()) | NO_LIMIT
     reason = json.loads((tmp_path / "output/ingestion.json").read_text())
-    assert reason["confinement"] == describe(sandbox.strength())
+    assert reason["confinement"] == describe(sandbox.strength()) | NO_LIMIT
     assert not (guests / "nosy/left_behind").exists()
 
 
@@ -43,7 +45,7 @@ def test_where_the_kernel_holds_nothing_the_run_says_so(
 ) -> None:
     monkeypatch.setattr("autodl.sandbox.strength", lambda: Strength(0, False))
     outcome = solve(public, guests / "nosy", tmp_path / "output", budget_seconds=10.0)
-    assert outcome.confinement == describe(Strength(0, False))
+    assert outcome.confinement == describe(Strength(0, False)) | NO_LIMIT
     assert outcome.confinement["level"] == "none"
     assert doors_opened(tmp_path / "output/log.txt") >= {
         "read_beside_the_solution",

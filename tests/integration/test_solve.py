@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from autodl import cgroup
 from autodl.bundle import find_bundle, split_bundle
 from autodl.confine import Strength
 from autodl.predictions import read_start
@@ -193,6 +194,19 @@ def test_memory_is_limited(attempt) -> None:
     assert (outcome.end, code(outcome)) == ("out_of_memory", "solution-out-of-memory")
     assert outcome.predictions == 1
     assert outcome.peak_rss_bytes > 400 << 20
+
+
+@pytest.mark.skipif(
+    cgroup.find_subtree() is None, reason="no control groups are ours here: docs/howto/operate.md"
+)
+@pytest.mark.parametrize("guest", ["memory_bomb", "hidden_memory"])
+def test_where_a_control_group_is_ours_the_kernel_holds_memory(attempt, monkeypatch, guest) -> None:
+    monkeypatch.setattr("autodl.meter.Meter._measure", lambda *_: (0, None))
+    outcome = attempt(guest, budget=30.0, memory_bytes=300 << 20)
+    assert (outcome.end, code(outcome)) == ("out_of_memory", "solution-out-of-memory")
+    assert (outcome.exit_code, outcome.predictions) == (-9, 1)
+    assert outcome.confinement["memory"] == "cgroup"
+    assert list(cgroup.find_subtree().glob("solution-*")) == []
 
 
 def test_the_disk_is_limited(attempt) -> None:
