@@ -1,21 +1,26 @@
 """A submission's whole life on a cluster: the Job is the service's own, its programs really run."""
 
+import os
 import threading
+from pathlib import Path
 
 import pytest
 import uvicorn
 
 from service.app import create_app
+from service.executors.base import Phase
 from service.executors.kubernetes import KubernetesExecutor
-from service.models import CurvePoint, RunKind
+from service.models import CurvePoint, RunKind, new_id
 from service.models import SubmissionState as S
 from service.settings import KubernetesSettings, Settings
 from service.submissions import repository, service
 from tests.cluster import Cluster, run_pod, wait_until
 from tests.integration.engine.conftest import World
 from tests.integration.engine.test_restart import zip_folder
+from tests.unit.service.executors.test_kubernetes import look, make_executor, make_spec
 
 pytestmark = pytest.mark.slow
+REAL = os.environ.get("AUTODL_TEST_KUBECONFIG")  # noqa: TID251 of the tests alone
 
 
 class ClusterWorld(World):
@@ -117,3 +122,33 @@ def test_a_pod_killed_for_memory_in_the_middle_still_has_its_results(
     assert {f"runs/{run.id}/{name}" for name in ("predictions.csv", "curve.svg", "log.txt")} <= {
         *files
     }
+
+
+@pytest.fixture(params=["stand-in", "real"])
+def anywhere(request, tmp_path, cluster) -> KubernetesExecutor:
+    """Over our stand-in; and a real cluster, if there is one (`k8s/README.md`)."""
+    if request.param == "stand-in":
+        return make_executor(cluster, tmp_path)
+    if not REAL:
+        pytest.skip("AUTODL_TEST_KUBECONFIG names no cluster")
+    where = KubernetesSettings(kubeconfig=Path(REAL), gpu_resource="")
+    return KubernetesExecutor(Settings(data=tmp_path, gpus=()), where)
+
+
+def test_a_job_lives_as_the_reconciler_expects(anywhere, cluster) -> None:
+    spec = make_spec(new_id())
+    assert look(anywhere, spec.run_id).phase is Phase.ABSENT
+    anywhere.cancel(spec.run_id)
+    anywhere.forget(spec.run_id)
+    try:
+        anywhere.ensure(spec)
+        anywhere.ensure(spec)  # it is there: a success
+        seen = [o for o in anywhere.observe([spec.run_id]) if o.run_id == spec.run_id]
+        assert [o.phase in (Phase.QUEUED, Phase.STARTING) for o in seen] == [True]
+        anywhere.cancel(spec.run_id)
+        cluster.collect()
+        wait_until(lambda: look(anywhere, spec.run_id).phase in (Phase.ENDED, Phase.ABSENT))
+        assert anywhere.logs(spec.run_id, 100) == b""
+    finally:
+        anywhere.forget(spec.run_id)
+    wait_until(lambda: look(anywhere, spec.run_id).phase is Phase.ABSENT)
