@@ -171,7 +171,8 @@ class CsvFile:
 def open_csv(path: Path) -> CsvFile:
     """Read the header; the separator is the first of comma, semicolon and tab that splits it.
 
-    Raises BundleError: ``table-header-duplicate``, and those of ``read_csv_rows``.
+    Raises BundleError: ``table-header-duplicate``, ``table-header-pattern``, and those of
+    ``read_csv_rows``.
     """
     separators = ("\t", ",", ";") if path.suffix.lower() == ".tsv" else (",", ";", "\t")
     splits = (s for s in separators if len(next(read_csv_rows(path, s))[1]) > 1)
@@ -189,10 +190,27 @@ def open_csv(path: Path) -> CsvFile:
             file=path.name,
             line=line,
         )
+    check_names(header, path.name, line)
     with path.open("rb") as file:
         for _ in range(line):
             file.readline()
         return CsvFile(path, separator, header, file.tell(), line + 1)
+
+
+def check_names(names: Iterable[str], file: str, line: int | None = None) -> None:
+    """Refuse what polars takes for a pattern of several columns, also where it is a name.
+
+    Raises BundleError (``table-header-pattern``).
+    """
+    for name in names:
+        if name == "*" or (name.startswith("^") and name.endswith("$")):
+            raise BundleError(
+                "table-header-pattern",
+                f"A column is called {name!r}, which reads as a pattern of names.",
+                hint="Give it another name: not *, and not from ^ to $.",
+                file=file,
+                line=line,
+            )
 
 
 def line_chunks(path: Path) -> Iterator[bytes]:

@@ -15,7 +15,7 @@ import polars as pl
 from autodl.errors import BundleError
 from formatter.arff import read_arff
 from formatter.arrow import read_batches, read_schema
-from formatter.csvs import LINE, CsvFile, line_chunks, open_csv
+from formatter.csvs import LINE, CsvFile, check_names, line_chunks, open_csv
 from formatter.parallel import threads_in_order
 from formatter.parts import find_parts
 from formatter.source import Options, Subset
@@ -121,8 +121,8 @@ def is_table(source: Path) -> bool:
 def read_table(source: Path, options: Options) -> Table:
     """All parts of a source; nothing but their first rows is read.
 
-    Raises BundleError: ``table-header-duplicate``, ``table-row-ragged``, ``source-file-missing``,
-    ``table-unreadable``, and those of ``read_csv_rows``.
+    Raises BundleError: ``table-header-duplicate``, ``table-header-pattern``, ``table-row-ragged``,
+    ``source-file-missing``, ``table-unreadable``, and those of ``read_csv_rows``.
     """
     as_written = {*options.label, *([options.group] if options.group else [])}
     parts = [_open(path, subset) for subset, path in find_parts(source, options, find_table)]
@@ -130,11 +130,15 @@ def read_table(source: Path, options: Options) -> Table:
 
 
 def join_parts(parts: Sequence[Part], as_written: set[str], file: str) -> Table:
-    """A table of parts; columns ``as_written``, and those called like labels, are text."""
+    """A table of parts; columns ``as_written``, and those called like labels, are text.
+
+    Raises BundleError (``table-header-pattern``).
+    """
     types: dict[str, type[pl.DataType]] = {}
     for name, kind in itertools.chain.from_iterable(part.types.items() for part in parts):
         text = kind is pl.String or name in as_written or name.casefold() in LABEL_NAMES
         types[name] = pl.String if text else types.get(name, kind)
+    check_names(types, file)
     return Table(parts, types, file)
 
 

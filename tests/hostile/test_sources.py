@@ -53,6 +53,8 @@ BAD_FILES: dict[str, tuple[str, bytes | str, str, int | None]] = {
     "long-row": (".csv", "a,label\n1,x\n1,2,y\n", "table-row-ragged", 3),
     "excel": (".csv", b"PK\x03\x04\x14\x00\x06\x00", "csv-not-text", None),
     "columns-twice": (".csv", "a,b,a,label\n1,2,3,x\n4,5,6,y\n", "table-header-duplicate", 1),
+    "column-for-all": (".csv", "a,*,label\n1,2,x\n4,5,y\n", "table-header-pattern", 1),
+    "column-for-some": (".jsonl", '{"^a.*$": 1, "label": "x"}\n', "table-header-pattern", None),
     "columns-unnamed": (".csv", "a,,,label\n1,2,3,x\n4,5,6,y\n", "table-header-duplicate", 1),
     "zip-not-a-zip": (".zip", "<html>log in</html>", "not-a-zip", None),
     "json-broken": (".jsonl", '{"a":1,"label":"x"}\n{bad\n', "table-unreadable", 2),
