@@ -1,6 +1,6 @@
-"""Time `GET` of a submission, and a page of the list, among 10^5 submissions on SQLite.
+"""Time `GET` of a submission, and a page of the list, among 10^5 submissions.
 
-    python benchmarks/api.py [--submissions 100000] [--rate 200] [--seconds 20]
+    python benchmarks/api.py [--submissions 100000] [--rate 200] [--seconds 20] [--database URL]
 
 Prints one JSON object. Requests leave at their time, whether or not those before were answered, and
 their latency counts from that time. In the same run, with the same client: `/healthz`, which only
@@ -110,9 +110,10 @@ def summarize(latencies: list[float]) -> dict:
 
 def measure(options: argparse.Namespace, folder: Path) -> dict:
     count = int(options.rate * options.seconds)
-    with serving(folder) as (url, process):
+    address = options.database or f"sqlite:///{folder / 'autodl.db'}"
+    with serving(folder, database=address) as (url, process):
         token = (folder / "token").read_text().strip()
-        database = Database(f"sqlite:///{folder / 'autodl.db'}")
+        database = Database(address)
         ids = fill(database, options.submissions)
         database.close()
         asked = {
@@ -133,7 +134,8 @@ def measure(options: argparse.Namespace, folder: Path) -> dict:
                 "per_second": rate,
                 "server_cpu_ms": round(1000 * spent / len(paths), 2),
             }
-    return {"submissions": len(ids)} | times
+    engine = database.url.get_backend_name()
+    return {"database": engine, "submissions": len(ids)} | times
 
 
 def main() -> None:
@@ -141,6 +143,7 @@ def main() -> None:
     parser.add_argument("--submissions", type=int, default=100_000)
     parser.add_argument("--rate", type=float, default=200)
     parser.add_argument("--seconds", type=float, default=20)
+    parser.add_argument("--database", default="", help="URL of an empty one; empty: SQLite")
     options = parser.parse_args()
     result = {"cpus": os.cpu_count(), "load_before": round(psutil.getloadavg()[0], 1)}
     with tempfile.TemporaryDirectory() as folder:

@@ -41,9 +41,10 @@ def copy_with_digest(source: Path, target: Path) -> str:
 
 
 @contextmanager
-def serving(folder: Path, port: int = 0):
+def serving(folder: Path, port: int = 0, database: str = ""):
     """`autodl serve` over a data directory; its address and its process."""
-    command = [sys.executable, "-c", "from cli.main import main; main()", "serve", "--json"]
+    program = [sys.executable, "-c", "from cli.main import main; main()"]
+    command = ["env", f"AUTODL_DATABASE_URL={database}", *program, "serve", "--json"]
     command += ["--port", str(port), "--data", str(folder)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         try:
