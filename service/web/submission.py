@@ -8,6 +8,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends, Request, Response
 from fastapi.responses import RedirectResponse
 from markupsafe import Markup
+from sqlalchemy.orm import Session
 
 from autodl.page import draw_wave
 from autodl.solutions import BUNDLED
@@ -15,10 +16,11 @@ from service.accounts import quotas
 from service.auth import authenticate
 from service.context import Context, ContextDep
 from service.leaderboard import service as leaderboard
-from service.models import Json, Submission
+from service.models import Json, RunKind, Submission
 from service.submissions import (
     baselines,
     keeping,
+    queue,
     receive,
     repository,
     results,
@@ -41,6 +43,7 @@ from service.web.shared import PRIVATE
 
 LOG_TAIL_BYTES = 16 * 1024
 MAX_ROWS = 100  # of the curve's table; a solution may predict thousands of times
+FAR = 100  # so far back in the queue a forecast says little, and costs the same
 SHARE_SECONDS = 30 * 86400.0  # a link made on a page is good for so long
 RESOURCES, FAILURE = "resources.json", "failure.json"
 #: what the baselines are, in a sentence
@@ -80,6 +83,7 @@ FILES = {
     "results.zip": N_("every prediction and score, in the challenge's layout"),
     "scores.txt": N_("the scores in the challenge's format"),
     "report.json": N_("what the check found"),
+    "examples.json": N_("what some of the data look or sound like"),
     "result.json": N_("the figures"),
     "manifest.json": N_("what the run was made of: digests, machine, versions"),
     "mistakes.json": N_("what the surest mistakes look or sound like"),
@@ -100,6 +104,7 @@ def show_submission(
     is_owner = reader.account_id is not None
     with context.database.read() as session:
         position = POSITIONS.find(session, submission)
+        place = _find_place(session, context, submission) if (position or FAR) < FAR else None
         shares = sharing.list_links(session, submission.id) if is_owner else []
     page = render(
         request,
@@ -107,12 +112,20 @@ def show_submission(
         **describe(context, submission, is_owner=is_owner),
         shares=shares,
         queue_position=position,
+        place=place,
         files=_list_downloads(context, submission),
         files_meaning=FILES,
     )
     if not is_owner:
         page.headers.update(PRIVATE)
     return page
+
+
+def _find_place(session: Session, context: Context, submission: Submission) -> queue.Place | None:
+    """For about how long it waits to learn, with all that wait before it."""
+    slots = context.executor.capabilities().slots[RunKind.SOLVE]
+    places, _ = queue.list_places(session, slots)
+    return next((place for place in places if place.id == submission.id), None)
 
 
 def describe(context: Context, submission: Submission, *, is_owner: bool) -> dict[str, Any]:

@@ -135,6 +135,18 @@ def test_a_refused_form_says_why_on_a_page(browser) -> None:
     assert 'href="/errors#budget-out-of-range"' in answer.text
 
 
+def test_who_waits_sees_the_place_and_about_how_long(installation, browser) -> None:
+    first = submit(browser, budget_seconds="600")
+    installation.pass_check(first)
+    installation.begin(first, RunKind.SOLVE)
+    second = submit(browser)
+    installation.pass_check(second)
+    page = browser.get(f"/submissions/{second}", headers=HTML).text
+    assert "Place 1 in the queue." in page
+    assert re.search(r"It starts to learn in \d+ min to \d+ min\.", page)
+    assert "in the queue" not in browser.get(f"/submissions/{first}", headers=HTML).text
+
+
 def test_a_run_at_work_shows_its_curve_as_picture_and_table(installation, browser) -> None:
     submission_id = submit(browser)
     installation.pass_check(submission_id)
