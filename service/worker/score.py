@@ -50,12 +50,12 @@ def score(task: ScoreTask) -> Json:
 
 
 def _is_left(folder: Path) -> bool:
-    """Whether the run's supervisor is gone, who would say when the solution has stopped.
+    """Whether the supervisor or the folder is gone: nobody will say that the solution stopped.
 
     In a pod none writes a status; there the pod's end is ours.
     """
     status = read_status(folder)
-    return status is not None and status.pid != os.getppid()
+    return not folder.exists() if status is None else status.pid != os.getppid()
 
 
 def find_labels(folder: Path) -> Path:

@@ -171,3 +171,9 @@ def test_it_ends_when_its_supervisor_is_killed_and_nobody_else_would_end_it(task
     finally:
         with suppress(psutil.NoSuchProcess):
             scorer.kill()
+
+
+def test_it_waits_for_nothing_where_the_runs_folder_is_gone(task, tmp_path) -> None:
+    predict(task, LABELS)
+    left = task.model_copy(update={"over": tmp_path / "gone/over"})
+    assert score(left) == {"refused": None}
