@@ -22,6 +22,8 @@ TICKS_SECONDS = (10, 60, 300, 600, 1200, 3600, 7200)
 CROWD = 200  # points beyond which some have the same place
 LETTERS = "ABCDEF"
 LETTER_GAP = 16  # between the letters of curves that end beside each other
+NEAR_STEPS = (0.005, 0.01, 0.02, 0.05, 0.1, 0.25)  # between the lines of an axis seen from near
+MAX_NEAR_STEPS = 5
 TICK_GAP = 0.1  # of the axis: closer labels would touch on a phone
 ACCENT = "#3b7ddd"  # this and the others: at least 3:1 on both of our backgrounds
 #: of several curves, each with its dashes and, in ``list_letters``, its letter
@@ -78,18 +80,20 @@ def curve_svg(
     budget_seconds: float,
     *,
     inline: bool = False,
+    near: bool = False,
     beside: Sequence[Series] = (),
 ) -> str:
     """Draw the step function through the points that arrived within the budget.
 
     The axis is ``x(t) = ln(1 + t / 60) / ln(1 + T / 60)``, the curve starts at (0, 0), each score
     holds until the next, and the last one to the end, dashed. ``inline`` leaves out the style
-    element, which the pages' content security policy forbids. ``beside`` are curves to compare
-    with, as lines; then each has a letter at its end, and this one is A.
+    element, which the pages' content security policy forbids. ``near`` is the part of the NAUC
+    axis where the later scores lie; what is below runs along its foot. ``beside`` are curves to
+    compare with, as lines; then each has a letter at its end, and this one is A.
     """
     own = Series("", points, budget_seconds)
     kept, alc = own.kept, _last_alc(points)
-    axes = _Axes.around([own, *beside])
+    axes = _Axes.around([own, *beside], near=near)
     title = gettext("Learning curve")
     if alc is not None:
         title = gettext("Learning curve, ALC %(alc)s", alc=format_number(alc, 4))
@@ -101,12 +105,12 @@ def curve_svg(
     return _picture(title, words, shapes, inline=inline)
 
 
-def curves_svg(series: Sequence[Series], title: str) -> str:
+def curves_svg(series: Sequence[Series], title: str, *, near: bool = False) -> str:
     """Draw up to ``len(STYLES)`` curves in one picture, for a page; a letter stands at each end.
 
     The axis is that of the longest budget; each curve ends, dashes and all, where its own does.
     """
-    axes = _Axes.around(series)
+    axes = _Axes.around(series, near=near)
     axis = f'<text x="{LEFT}" y="22">NAUC</text>'
     shapes = f"{_grid(axes)}{axis}{_lines(axes, series, 0)}{_letters(axes, series)}"
     return _picture(title, _describe_all(series, 0), shapes, inline=True)
@@ -144,18 +148,22 @@ def _last_alc(points: Sequence[Point]) -> float | None:
 class _Axes:
     """From seconds and NAUC to the picture's units, rounded to a tenth."""
 
-    def __init__(self, budget_seconds: float, bottom: float, letters: bool) -> None:
+    def __init__(self, budget_seconds: float, scores: list[float], letters: bool) -> None:
         self.budget_seconds = budget_seconds
-        self.bottom = bottom
+        self.scores = scores  #: of the axis's lines, the lowest first
         self.right = WIDTH - RIGHT - letters * LETTER_ROOM
 
     @classmethod
-    def around(cls, series: Sequence[Series]) -> _Axes:
-        """Wide and deep enough for all of them."""
-        lowest = min((nauc for one in series for _, nauc in one.kept), default=0.0)
+    def around(cls, series: Sequence[Series], *, near: bool) -> _Axes:
+        """Wide and deep enough for all of them, or from near for their later scores."""
         budget_seconds = max(one.budget_seconds for one in series)
-        bottom = min(0.0, math.floor(lowest * 4) / 4)
-        return cls(budget_seconds, bottom, letters=len(series) > 1)
+        scores = [nauc for one in series for _, nauc in one.kept]
+        lines = _lines_between(min([0.0, *scores]), 1.0, 0.25)
+        if near and scores:
+            later = [nauc for one in series for _, nauc in one.kept[len(one.kept) // 2 :]]
+            choices = [_lines_between(min(later), max(later), step) for step in NEAR_STEPS]
+            lines = next((c for c in choices if len(c) <= MAX_NEAR_STEPS + 1), lines)
+        return cls(budget_seconds, lines, letters=len(series) > 1)
 
     def fraction(self, seconds: float) -> float:
         return math.log1p(seconds / START_SECONDS) / math.log1p(self.budget_seconds / START_SECONDS)
@@ -164,17 +172,23 @@ class _Axes:
         return round(LEFT + self.fraction(seconds) * (self.right - LEFT), 1)
 
     def y(self, nauc: float) -> float:
-        height = HEIGHT - TOP - BOTTOM
-        return round(HEIGHT - BOTTOM - (nauc - self.bottom) / (1 - self.bottom) * height, 1)
+        low, high = self.scores[0], self.scores[-1]
+        share = (min(max(nauc, low), high) - low) / (high - low)
+        return round(HEIGHT - BOTTOM - share * (HEIGHT - TOP - BOTTOM), 1)
+
+
+def _lines_between(low: float, high: float, step: float) -> list[float]:
+    """Multiples of ``step`` from ``low`` or below to ``high`` or above, two at least."""
+    first, last = math.floor(round(low / step, 6)), math.ceil(round(high / step, 6))
+    return [round(at * step, 6) for at in range(min(first, last - 1), last + 1)]
 
 
 def _grid(axes: _Axes) -> str:
     x_left, x_right = LEFT, axes.right
-    y_low = axes.y(axes.bottom)
+    y_low = HEIGHT - BOTTOM
     shapes: list[str] = []
     labels: list[str] = []
-    steps = round((1 - axes.bottom) / 0.25)
-    for nauc in (axes.bottom + 0.25 * step for step in range(steps + 1)):
+    for nauc in axes.scores:
         y = axes.y(nauc)
         shapes.append(f"M{x_left} {y}H{x_right}")
         labels.append(
@@ -214,7 +228,8 @@ def _steps(axes: _Axes, points: list[tuple[float, float]]) -> str:
     line = _path(axes, points)
     last = axes.y(points[-1][1])
     end = axes.x(axes.budget_seconds)
-    dots = "".join(f'<circle cx="{axes.x(t)}" cy="{axes.y(s)}" r="3.5"/>' for t, s in points)
+    seen = [(t, s) for t, s in points if s >= axes.scores[0]]
+    dots = "".join(f'<circle cx="{axes.x(t)}" cy="{axes.y(s)}" r="3.5"/>' for t, s in seen)
     return (
         f'<path d="{line}H{end}V{axes.y(0)}Z" fill="{ACCENT}" fill-opacity=".18"/>'
         f'<path d="M{axes.x(points[-1][0])} {last}H{end}" stroke="{ACCENT}" stroke-width="2"'

@@ -16,7 +16,7 @@ from service.submissions import paging, repository, results
 from service.web.curve import LETTERS, Series, curves_svg, key_svg
 from service.web.figures import MAX_NAMED
 from service.web.language import N_, gettext
-from service.web.rendering import render
+from service.web.rendering import find_zoom, render
 
 LISTED = 25
 METRICS = "metrics.json"
@@ -90,6 +90,7 @@ def compare(
     account_id: AccountId,
     id: Annotated[list[str] | None, Query(max_length=100)] = None,
     figure: Annotated[str, Query(max_length=20)] = "f1",
+    near: Annotated[bool, Query()] = False,
 ) -> Response:
     """The curves of some submissions in one picture, and their figures side by side."""
     ids = list(dict.fromkeys(id or ()))[: len(LETTERS)]
@@ -105,7 +106,9 @@ def compare(
         request,
         "compare.html",
         compared=compared,
-        curves=Markup(curves_svg(series, title)) if found else "",  # noqa: S704 names are escaped
+        curves=Markup(curves_svg(series, title, near=near)) if found else "",  # noqa: S704 names are escaped
+        near=near,
+        zoom=find_zoom(request, near=near),
         points=[one.points for one in series],
         same_data=len({s.bundle_sha256 for s in found}) < 2,
         same_budget=len({s.budget_seconds for s in found}) < 2,

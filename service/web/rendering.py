@@ -111,6 +111,13 @@ def find_here(request: Request) -> str:
     return parts.path + (f"?{parts.query}" if parts.query else "")
 
 
+def find_zoom(request: Request, *, near: bool) -> str:
+    """A query: the same page with its curves as a whole where they are ``near``, else from near."""
+    url = request.url
+    other = url.remove_query_params("near") if near else url.include_query_params(near=1)
+    return f"?{other.query}"
+
+
 def keep_local(place: str) -> str:
     """A path of this site as it is; the start for what leads, or may lead, to another one."""
     return place if place.startswith("/") and not place.startswith(("//", "/\\")) else "/"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, Request, Response
+from fastapi import APIRouter, Depends, Query, Request, Response
 from fastapi.responses import RedirectResponse
 from markupsafe import Markup
 from sqlalchemy.orm import Session
@@ -37,7 +37,7 @@ from service.web.language import N_
 from service.web.listing import METRICS, Compared
 from service.web.mistakes import read_mistakes
 from service.web.preview import find_first
-from service.web.rendering import render
+from service.web.rendering import find_zoom, render
 from service.web.resources import describe_resources
 from service.web.shared import PRIVATE
 
@@ -98,9 +98,16 @@ AccountId = Annotated[str, Depends(authenticate)]
 
 @router.get("/submissions/{submission_id}")
 def show_submission(
-    request: Request, submission: Found, reader: ReaderDep, context: ContextDep
+    request: Request,
+    submission: Found,
+    reader: ReaderDep,
+    context: ContextDep,
+    near: Annotated[bool, Query()] = False,
 ) -> Response:
-    """Everything that is known of one submission; whoever has a link to it may only read."""
+    """Everything that is known of one submission; whoever has a link to it may only read.
+
+    ``near`` shows the curve from near.
+    """
     is_owner = reader.account_id is not None
     with context.database.read() as session:
         position = POSITIONS.find(session, submission)
@@ -109,7 +116,9 @@ def show_submission(
     page = render(
         request,
         "submission.html",
-        **describe(context, submission, is_owner=is_owner),
+        **describe(context, submission, is_owner=is_owner, near=near),
+        near=near,
+        zoom=find_zoom(request, near=near),
         shares=shares,
         queue_position=position,
         place=place,
@@ -128,7 +137,9 @@ def _find_place(session: Session, context: Context, submission: Submission) -> q
     return next((place for place in places if place.id == submission.id), None)
 
 
-def describe(context: Context, submission: Submission, *, is_owner: bool) -> dict[str, Any]:
+def describe(
+    context: Context, submission: Submission, *, is_owner: bool, near: bool = False
+) -> dict[str, Any]:
     """What a page or a report of it is made of. The baselines are submissions of their own, so
     only the owner sees them.
     """
@@ -144,7 +155,7 @@ def describe(context: Context, submission: Submission, *, is_owner: bool) -> dic
             for other in same[: len(STYLES) - 1]
         ]
     metrics = results.find_json(context, submission, METRICS) if submission.result else None
-    curve = curve_svg(points, submission.budget_seconds, inline=True, beside=beside)
+    curve = curve_svg(points, submission.budget_seconds, inline=True, near=near, beside=beside)
     answers, items = find_first(context, submission) if submission.result else ([], 0)
     counted, class_counts = _count_classes(submission.report)
     log = results.read_log(context, submission)[-LOG_TAIL_BYTES:].decode(errors="replace")

@@ -1,5 +1,6 @@
 """The list, comparisons, and what a result is compared with."""
 
+import html
 import json
 import re
 
@@ -66,6 +67,18 @@ def test_runs_are_ticked_in_the_list_and_compared(installation) -> None:
     assert all("✓" in cells for _, cells in rows)
     recall = installation.http.get("/compare", params={"id": [first, second], "figure": "recall"})
     assert '<option value="recall" selected>' in recall.text
+
+
+def test_curves_are_seen_from_near_and_as_a_whole_again(installation) -> None:
+    ids = [succeed(installation, name=name) for name in "ab"]
+    for page in (f"/submissions/{ids[0]}", f"/compare?id={ids[0]}&id={ids[1]}"):
+        whole = installation.http.get(page).text
+        (link,) = re.findall(r'href="(\?[^"]*near=1)#', whole)
+        near = installation.http.get(page.partition("?")[0] + html.unescape(link)).text
+        assert ">0.75</text>" in whole
+        assert ">0.75</text>" not in near
+        (back,) = re.findall(r'href="(\?[^"]*)#[^"]*">Show the whole axis', near)
+        assert html.unescape(back) == "?" + page.partition("?")[2]
 
 
 def test_what_cannot_be_compared_is_said(installation) -> None:

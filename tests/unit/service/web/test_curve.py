@@ -76,6 +76,23 @@ def test_a_score_below_chance_extends_the_axis() -> None:
     assert dots(svg)[0][1] < HEIGHT
 
 
+def test_from_near_the_later_scores_fill_the_axis() -> None:
+    points = [Point(1, 0.1), Point(5, 0.962), Point(20, 0.97), Point(50, 0.9781)]
+    svg = curve_svg(points, 60, near=True)
+    assert labels(svg)[:3] == ["0.97", "0.975", "0.98"]
+    heights = [y for _, y in dots(svg)]  # the others are below the axis
+    assert len(heights) == 2
+    assert heights[0] - heights[1] > 0.5 * (HEIGHT - 80)
+
+
+@pytest.mark.parametrize("scores", [[1.0, 1.0], [-0.3, -0.25], [0.0, 0.9], [0.5], [0.31, 0.29]])
+def test_an_axis_from_near_has_a_few_lines_around_the_later_scores(scores: list[float]) -> None:
+    svg = curve_svg([Point(n + 1, s) for n, s in enumerate(scores)], 60, near=True)
+    lines = [float(t) for t in labels(svg) if re.fullmatch(r"-?\d+(\.\d+)?", t)]
+    assert 2 <= len(lines) <= 6
+    assert lines[0] <= scores[-1] <= lines[-1] <= 1
+
+
 def test_it_is_described_in_words() -> None:
     root = ElementTree.fromstring(curve_svg([Point(3, 0.5, 0.4), Point(9, 0.8, 0.6)], 60))
     assert root.attrib["role"] == "img"
