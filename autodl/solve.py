@@ -166,7 +166,8 @@ def _ingest(
         command += ["--output", str(output.resolve()), "--budget", str(clocks[0])]
         command += ["--construction", str(clocks[1])]
         held = sandbox.describe(plan.strength)
-        held |= {} if limits.memory_bytes else {"memory": "none"}
+        if not limits.memory_bytes:
+            held["memory"] = "none"
         command += ["--confinement", json.dumps(held)]
         command += ["--model", str(model.resolve())] if model else []
         environment = _environment(scratch, equipment)

@@ -40,6 +40,7 @@ from service.settings import Settings
 from service.specs import build_spec
 from service.storage import Storage, open_storage
 from service.submissions import holding, repository, service
+from service.submissions.positions import LONG
 
 LOST_AFTER_ABSENCES = 2
 START_SECONDS = 300.0  # for an executor to accept a run
@@ -47,7 +48,6 @@ BEGIN_SECONDS = 900.0  # from having a place to its first program at work
 REFRESH_SECONDS = 10.0  # between two notes that a run was seen unchanged
 NOT_STARTED, GONE = "The run could not be started.", "The run disappeared."
 LOG_BYTES = 4 << 20  # kept of what a run printed that could not store it itself
-EXACT = 100  # so many ahead are counted; of more, two digits are said
 NEVER = datetime.min.replace(tzinfo=UTC)  # when a run of which nobody knows has ended
 CLEAN_SECONDS = 10.0  # for a run's processes to end by themselves after its outcome is recorded
 
@@ -357,7 +357,7 @@ def _say_ahead(kind: RunKind, ahead: int) -> str:
     """In words that seldom change far back in a long queue, for each change is a write."""
     what = "the data to be checked" if kind is RunKind.CHECK else "a free slot"
     count = str(ahead)
-    if ahead >= EXACT:
+    if ahead >= LONG:  # two digits are said
         step = 10 ** (len(count) - 2)
         count = f"about {ahead // step * step:,}"
     are = "submission is" if ahead == 1 else "submissions are"

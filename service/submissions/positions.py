@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from sqlalchemy.orm import Session
 
 WAITING = {SubmissionState.VALIDATING: RunKind.CHECK, SubmissionState.QUEUED: RunKind.SOLVE}
-LONG = 100  # from so many on places are told roughly, see ``service/reconciler.py``
+LONG = 100  # from so many on, places are told roughly and no forecast is made
 KEPT_SECONDS = 1.0
 
 

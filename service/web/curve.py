@@ -245,15 +245,14 @@ def _thin(axes: _Axes, points: list[tuple[float, float]]) -> list[tuple[float, f
 
 
 def _path(axes: _Axes, points: list[tuple[float, float]]) -> str:
-    points = _thin(axes, points)
     return f"M{axes.x(0)} {axes.y(0)}" + "".join(f"H{axes.x(t)}V{axes.y(s)}" for t, s in points)
 
 
 def _lines(axes: _Axes, series: Sequence[Series], first: int) -> str:
     """Curves without their areas, in the styles from ``first`` on."""
     return "".join(
-        f'<path d="{_path(axes, one.kept)}H{axes.x(one.budget_seconds)}" stroke="{colour}"'
-        f' stroke-width="2.2" stroke-dasharray="{dashes}" fill="none"/>'
+        f'<path d="{_path(axes, _thin(axes, one.kept))}H{axes.x(one.budget_seconds)}"'
+        f' stroke="{colour}" stroke-width="2.2" stroke-dasharray="{dashes}" fill="none"/>'
         for one, (colour, dashes) in zip(series, STYLES[first:], strict=False)
     )
 

@@ -75,6 +75,12 @@ def pick_classes(metrics: Json) -> list[int]:
     return sorted(worst[:MAX_NAMED])
 
 
+def pick_rarest(counts: Sequence[int]) -> list[int]:
+    """The numbers of the classes that a page lists, in their order; of very many, the rarest."""
+    rarest = sorted(range(len(counts)), key=lambda at: counts[at])
+    return sorted(rarest[:MAX_NAMED])
+
+
 def confusion_svg(metrics: Json) -> str:
     """The confusion matrix: a row a true class, a column a predicted one, as shares of the row.
 

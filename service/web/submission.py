@@ -28,11 +28,11 @@ from service.submissions import (
     sharing,
 )
 from service.submissions.access import Found, ReaderDep
-from service.submissions.positions import POSITIONS
+from service.submissions.positions import LONG, POSITIONS
 from service.submissions.schemas import RerunRequest
 from service.web.accounts import read_form
 from service.web.curve import LETTERS, STYLES, Series, curve_svg, key_svg
-from service.web.figures import MAX_NAMED, describe_metrics
+from service.web.figures import describe_metrics, pick_rarest
 from service.web.language import N_
 from service.web.listing import METRICS, Compared
 from service.web.mistakes import read_mistakes
@@ -43,7 +43,6 @@ from service.web.shared import PRIVATE
 
 LOG_TAIL_BYTES = 16 * 1024
 MAX_ROWS = 100  # of the curve's table; a solution may predict thousands of times
-FAR = 100  # so far back in the queue a forecast says little, and costs the same
 SHARE_SECONDS = 30 * 86400.0  # a link made on a page is good for so long
 RESOURCES, FAILURE = "resources.json", "failure.json"
 #: what the baselines are, in a sentence
@@ -111,7 +110,7 @@ def show_submission(
     is_owner = reader.account_id is not None
     with context.database.read() as session:
         position = POSITIONS.find(session, submission)
-        place = _find_place(session, context, submission) if (position or FAR) < FAR else None
+        place = _find_place(session, context, submission) if (position or LONG) < LONG else None
         shares = sharing.list_links(session, submission.id) if is_owner else []
     page = render(
         request,
@@ -220,12 +219,6 @@ def _count_classes(report: Json | None) -> tuple[list[str], list[tuple[str, list
         return [], []
     rows = list(zip(*counted.values(), strict=True))
     return list(counted), [(names[at], list(rows[at])) for at in pick_rarest([r[0] for r in rows])]
-
-
-def pick_rarest(counts: Sequence[int]) -> list[int]:
-    """The numbers of the classes that a page lists, in their order; of very many, the rarest."""
-    rarest = sorted(range(len(counts)), key=lambda at: counts[at])
-    return sorted(rarest[:MAX_NAMED])
 
 
 @router.post("/submissions/{submission_id}/cancel")

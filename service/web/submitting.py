@@ -21,11 +21,12 @@ from service.envelope import SECURITY_HEADERS
 from service.models import Account, Json, RunKind, Submission
 from service.submissions import holding, queue, receive, repository, results, service
 from service.submissions.access import Found, ReaderDep
+from service.web.figures import pick_rarest
 from service.web.language import N_
 from service.web.rendering import render
 from service.web.samples import BUDGET_SECONDS, SAMPLES, make_sample
 from service.web.shared import PRIVATE
-from service.web.submission import BASELINES, pick_rarest
+from service.web.submission import BASELINES
 
 EXAMPLES = "examples.json"
 POLICY = "Content-Security-Policy"
@@ -141,7 +142,8 @@ def _weigh_classes(summary: Json) -> list[Json]:
     test = subsets.get("test", {}).get("class_counts") or [0] * len(train)
     most = max(1, *train, 1)
     classes = list(zip(names, train, test, strict=False))
+    listed = [classes[at] for at in pick_rarest(train[: len(classes)])]
     return [
         {"name": name, "train": in_train, "test": in_test, "percent": 100 * in_train / most}
-        for name, in_train, in_test in map(classes.__getitem__, pick_rarest(train[: len(classes)]))
+        for name, in_train, in_test in listed
     ]
