@@ -80,7 +80,8 @@ class Client:
         return json.loads(text) if text else {}
 
 
-def upload(url: str, token: str, source: Path, connections: int) -> None:
+def upload(url: str, token: str, source: Path, connections: int) -> str:
+    """Send the file in parts, and complete it; the upload's own address."""
     first = Client(url, token)
     size = source.stat().st_size
     begun = first.ask("POST", "/v1/uploads", {"size_bytes": size})
@@ -103,7 +104,7 @@ def upload(url: str, token: str, source: Path, connections: int) -> None:
             list(pool.map(send, shares))
     last = Client(url, token)  # the first one was idle for too long
     assert last.ask("POST", f"{own}/complete")["state"] == "complete"
-    last.ask("DELETE", own)
+    return str(own)
 
 
 def measure(folder: Path, megabytes: int, rounds: int, connections: int) -> dict:
@@ -121,8 +122,9 @@ def measure(folder: Path, megabytes: int, rounds: int, connections: int) -> dict
             copies.append(time.perf_counter() - start)
             target.unlink()
             start = time.perf_counter()
-            upload(url, token, source, connections)
+            own = upload(url, token, source, connections)
             uploads.append(time.perf_counter() - start)
+            Client(url, token).ask("DELETE", own)
         peak = find_peak(process.pid)
     shutil.rmtree(data)
     ratios = [c / u for c, u in zip(copies, uploads, strict=True)]

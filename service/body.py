@@ -19,7 +19,7 @@ from service.errors import StalledError
 # What a body must bring at least: a link of a kilobyte a second still sends everything.
 PATIENCE_SECONDS = 60.0
 PATIENCE_BYTES = 60 * 1024
-CHUNK_BYTES = 1024 * 1024  # handed on at once, so that it is worth a thread
+PIECE_BYTES = 1024 * 1024  # handed on at once, so that it is worth a thread
 SHA256 = re.compile(r"(?:^|,)\s*sha-256\s*=\s*:([A-Za-z0-9+/=]*):", re.IGNORECASE)
 
 
@@ -59,33 +59,34 @@ class Patience:
         await self.app(scope, receive_in_time, send)
 
 
-async def stream_body(request: Request) -> AsyncIterator[bytes]:
-    """The body in large pieces."""
+async def stream_body(request: Request) -> AsyncIterator[list[bytes]]:
+    """The body, so many of its chunks at a time that they are worth a thread."""
     stream = request.stream()
-    while piece := await _gather(stream):
-        yield piece
+    while chunks := await _gather(stream):
+        yield chunks
 
 
-async def _gather(stream: AsyncGenerator[bytes, None]) -> bytes:
-    """So many chunks that they are worth a thread; empty at the end of the body."""
+async def _gather(stream: AsyncGenerator[bytes, None]) -> list[bytes]:
+    """The next chunks; none at the end of the body."""
     chunks, size = [], 0
     async for chunk in stream:
-        chunks.append(chunk)
+        if chunk:
+            chunks.append(chunk)
         size += len(chunk)
-        if size >= CHUNK_BYTES:
+        if size >= PIECE_BYTES:
             break
-    return b"".join(chunks)
+    return chunks
 
 
 def read_body(request: Request) -> Iterator[bytes]:
-    """The same, pulled from the event loop by an endpoint's thread."""
+    """The body in chunks, pulled from the event loop by an endpoint's thread."""
     stream = stream_body(request)
 
-    async def read_chunk() -> bytes | None:
-        return await anext(stream, None)
+    async def read_chunks() -> list[bytes]:
+        return await anext(stream, [])
 
-    while (chunk := anyio.from_thread.run(read_chunk)) is not None:
-        yield chunk
+    while chunks := anyio.from_thread.run(read_chunks):
+        yield from chunks
 
 
 def find_length(request: Request) -> int | None:

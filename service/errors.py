@@ -53,6 +53,7 @@ STATUSES = {
     "submission-ended": 409,
     "submission-not-checked": 409,
     "run-superseded": 409,
+    "part-superseded": 409,
     "upload-ended": 409,
     "upload-incomplete": 409,
     "upload-in-use": 409,

@@ -9,6 +9,7 @@ from urllib.request import url2pathname
 from autodl.errors import UsageError
 from service.storage.base import Multipart as Multipart
 from service.storage.base import Part as Part
+from service.storage.base import PartWriter as PartWriter
 from service.storage.base import SignedPart as SignedPart
 from service.storage.base import Storage as Storage
 from service.storage.base import StoredObject as StoredObject

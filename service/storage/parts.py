@@ -1,11 +1,14 @@
 """An object that comes in parts, on a disk: every byte is in place when the last part is.
 
 The folder of an object holds ``data``, a sparse file of the whole size, and an empty file for each
-part that is there, named ``number-size-SHA-256``. A part is received into a nameless file of its
-own, which takes as long as the link does; when it has turned out right it is copied to its place
-and made durable, and only then its name is written. So parts may come in any order, at once and
-again, a kill leaves the part out, and completing is a rename: no byte is written twice to disk, and
-few are read again, for the whole's SHA-256 runs along (``service/storage/running.py``).
+part that is there, its receipt, named ``number-size-SHA-256``. A part is written to its place, made
+durable, and when it has turned out right, and only then, its receipt is written. So a kill leaves
+the part out, and completing is a rename: few bytes are read again, for the whole's SHA-256 runs
+along (``service/storage/running.py``).
+
+Parts may come at once and again: one whose place is taken, by itself or by another that is still
+coming, is received into a nameless file and copied to its place at its end. So a link that hangs
+blocks nobody, and what is there stays until what replaces it is known to be right.
 """
 
 from __future__ import annotations
@@ -18,6 +21,7 @@ import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from io import RawIOBase
 from pathlib import Path
 
 from autodl.errors import PlatformError, UsageError
@@ -63,6 +67,33 @@ class PartFolder:
         stats = [(part, self._receipt(part).stat()) for part in self.list_parts()]
         return [Receipt(part, (stat.st_ino, stat.st_ctime_ns)) for part, stat in stats]
 
+    def claim(self, number: int) -> Claim | None:
+        """The right to write a part to its place, unless it is there or another has the right."""
+        with self.locked():
+            path = self._claim(number)
+            if path.exists() or any(part.number == number for part in self.list_parts()):
+                return None
+            return Claim(path)
+
+    def confirm(self, part: Part, claim: Claim) -> None:
+        """Make a part durable that was written to its place.
+
+        Raises ``UsageError`` (``part-superseded``) when other bytes were placed there meanwhile.
+        """
+        with self.data.open("r+b") as data:
+            os.fdatasync(data.fileno())
+        with self.locked(), claim.held() as stands:
+            if stands:
+                self._receipt(part).touch()
+                self._claim(part.number).unlink()
+                sync_folder(self.path)
+            elif part not in self.list_parts():
+                raise UsageError(
+                    "part-superseded",
+                    f"Another part {part.number} has come meanwhile, of other bytes.",
+                    hint="Send the part again if yours is the right one.",
+                )
+
     def place(self, part: Part, source: int, offset: int) -> None:
         """Copy a part from an open file to its place; one that is there already is left alone."""
         with self.locked():
@@ -71,6 +102,8 @@ class PartFolder:
                 return
             for other in known:
                 self._receipt(other).unlink()  # before its bytes are written over
+            with suppress(FileNotFoundError):
+                Claim.revoke(self._claim(part.number))
             with self.data.open("r+b") as data:
                 _copy(source, data.fileno(), offset, part.size_bytes)
                 os.fdatasync(data.fileno())
@@ -104,9 +137,47 @@ class PartFolder:
     def _receipt(self, part: Part) -> Path:
         return self.path / f"{part.number:05d}-{part.size_bytes}-{part.sha256}"
 
+    def _claim(self, number: int) -> Path:
+        return self.path / f"{number:05d}-claim"
+
+
+class Claim:
+    """The right to write a part to its place: it stands as long as its file has a name.
+
+    Who takes it away waits for a write that is under way, among threads and processes. One that a
+    kill left behind is taken away by the next writer of the part.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._file = path.open("xb")
+
+    @contextmanager
+    def held(self) -> Iterator[bool]:
+        """Whether it stands; nobody takes it away meanwhile."""
+        fcntl.flock(self._file, fcntl.LOCK_EX)
+        try:
+            yield os.fstat(self._file.fileno()).st_nlink > 0
+        finally:
+            fcntl.flock(self._file, fcntl.LOCK_UN)
+
+    def close(self) -> None:
+        """Give it up, if it stands."""
+        with self.held() as stands:
+            if stands:
+                self._path.unlink()
+        self._file.close()
+
+    @staticmethod
+    def revoke(path: Path) -> None:
+        """Take away the claim of that file. Raises ``FileNotFoundError``."""
+        with path.open("rb") as claim:
+            fcntl.flock(claim, fcntl.LOCK_EX)
+            path.unlink()
+
 
 class FilePartWriter:
-    """See ``PartWriter``."""
+    """See ``PartWriter``. Writes to the part's place, or aside where that is taken."""
 
     def __init__(
         self, folder: PartFolder, part: Part, offset: int, running: RunningDigest, *, aside: Path
@@ -117,7 +188,13 @@ class FilePartWriter:
         self._offset = offset
         self._digest = hashlib.sha256()
         self._size = 0
-        self._file = tempfile.TemporaryFile(dir=aside)  # nameless: gone with the process
+        self._claim = folder.claim(part.number)
+        self._file: RawIOBase
+        if self._claim is None:
+            self._file = tempfile.TemporaryFile(dir=aside, buffering=0)  # gone with the process
+        else:
+            self._file = folder.data.open("r+b", buffering=0)
+            self._file.seek(offset)
 
     def write(self, data: bytes) -> None:
         """See ``PartWriter``."""
@@ -126,20 +203,29 @@ class FilePartWriter:
             raise wrong_size(self._part)
         self._digest.update(data)
         with translated(self._folder.path.name):
-            self._file.write(data)
+            if self._claim is None:
+                _write(self._file, data)
+                return
+            with self._claim.held() as stands:
+                if stands:  # else another one of it has come first
+                    _write(self._file, data)
 
     def commit(self) -> None:
         """See ``PartWriter``."""
         check_part(self._part, self._size, self._digest.hexdigest())
         with translated(self._folder.path.name):
-            self._file.flush()
-            self._folder.place(self._part, self._file.fileno(), self._offset)
+            if self._claim is None:
+                self._folder.place(self._part, self._file.fileno(), self._offset)
+            else:
+                self._folder.confirm(self._part, self._claim)
             with suppress(FileNotFoundError):  # completed meanwhile, or aborted
                 self._running.advance(self._folder)
 
     def close(self) -> None:
         """See ``PartWriter``."""
         self._file.close()
+        if self._claim is not None:
+            self._claim.close()
 
 
 def check_part(part: Part, size_bytes: int, sha256: str) -> None:
@@ -193,6 +279,12 @@ def sync_folder(folder: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def _write(file: RawIOBase, data: bytes) -> None:
+    left = memoryview(data)
+    while left:
+        left = left[file.write(left) :]
 
 
 def _copy(source: int, target: int, offset: int, size: int) -> None:

@@ -11,7 +11,7 @@ from autodl.errors import UsageError
 from service.body import find_digest, find_length, read_body, stream_body
 from service.context import Context
 from service.models import Upload, new_id
-from service.storage import Multipart, Part
+from service.storage import Multipart, Part, PartWriter
 from service.storage.parts import wrong_size
 from service.uploads import service
 
@@ -30,10 +30,10 @@ async def receive_part(
     writer = await run_in_threadpool(context.storage.write_part, multipart, part)
     writing: asyncio.Task[None] | None = None
     try:
-        async for chunk in stream_body(request):
+        async for chunks in stream_body(request):
             if writing is not None:
                 await writing
-            writing = asyncio.create_task(run_in_threadpool(writer.write, chunk))
+            writing = asyncio.create_task(run_in_threadpool(_write, writer, chunks))
         if writing is not None:
             await writing
         await run_in_threadpool(writer.commit)
@@ -41,6 +41,11 @@ async def receive_part(
         if writing is not None and not writing.done():
             await asyncio.wait([writing])
         writer.close()
+
+
+def _write(writer: PartWriter, chunks: list[bytes]) -> None:
+    for chunk in chunks:
+        writer.write(chunk)
 
 
 def receive_whole(request: Request, context: Context, account_id: str, name: str) -> Upload:

@@ -2,6 +2,11 @@
 
 import hashlib
 import io
+import tempfile
+from contextlib import suppress
+from functools import partial
+from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -168,6 +173,69 @@ def test_a_part_that_comes_after_the_completion_does_no_harm(files) -> None:
         late.commit()
     assert caught.value.code == "object-not-found"
     assert files.read("a") == b"aaaa"
+
+
+@pytest.mark.parametrize("second", [b"aaaa", b"bbbb"])
+def test_a_part_that_hangs_is_overtaken_by_the_next(files, second) -> None:
+    multipart = files.create_multipart("a", 4, 4)
+    hanging = files.write_part(multipart, Part(1, 4, hashlib.sha256(b"aaaa").hexdigest()))
+    hanging.write(b"aa")
+    send(files, multipart, 1, second)
+    hanging.write(b"aa")
+    if second == b"aaaa":
+        hanging.commit()  # the same part
+    else:
+        with pytest.raises(UsageError) as caught:
+            hanging.commit()
+        assert caught.value.code == "part-superseded"
+    hanging.close()
+    assert files.complete_multipart(multipart, files.list_parts(multipart)) is not None
+    assert files.read("a") == second
+
+
+class Attempt:
+    """One of several senders of a part at once: it may be wrong on the way, stop, or be killed."""
+
+    def __init__(self, storage: FileStorage, multipart, plan: tuple[bytes, bytes, str]) -> None:
+        announced, sent, self.end = plan
+        part = Part(1, 4, hashlib.sha256(announced).hexdigest())
+        self.begin = partial(storage.write_part, multipart, part)
+        self.halves = [sent[:2], sent[2:]]
+        self.writer: Any = None
+
+    def step(self) -> None:
+        if self.writer is None:
+            self.writer = self.begin()
+        elif self.halves:
+            self.writer.write(self.halves.pop(0))
+        elif self.end != "killed":
+            if self.end == "committed":
+                with suppress(UsageError):  # wrong on the way, or overtaken
+                    self.writer.commit()
+            self.writer.close()
+
+
+WORDS = st.sampled_from([b"aaaa", b"bbbb"])
+PLANS = st.tuples(WORDS, WORDS, st.sampled_from(["committed", "closed", "killed"]))
+
+
+@given(st.lists(PLANS, min_size=3, max_size=5), st.randoms(use_true_random=False))
+def test_a_part_that_is_there_is_the_announced_one_whoever_else_sends(plans, chance) -> None:
+    with tempfile.TemporaryDirectory() as root:
+        storage = FileStorage(Path(root))
+        multipart = storage.create_multipart("a", 6, 4)
+        turns = [sender for p in plans for sender in 4 * [Attempt(storage, multipart, p)]]
+        chance.shuffle(turns)
+        for sender in turns:
+            sender.step()
+            there = (Path(root) / ".parts" / multipart.id / "data").read_bytes()[:4]
+            for part in storage.list_parts(multipart):
+                assert hashlib.sha256(there).hexdigest() == part.sha256
+        send(storage, multipart, 2, b"ee")
+        send(storage, multipart, 1, b"cccc")
+        whole = storage.complete_multipart(multipart, storage.list_parts(multipart))
+        assert storage.read("a") == b"ccccee"
+        assert whole == hashlib.sha256(b"ccccee").hexdigest()
 
 
 @pytest.mark.parametrize(
