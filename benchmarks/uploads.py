@@ -22,6 +22,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
+from queue import SimpleQueue
 from urllib.parse import urlsplit
 
 import psutil
@@ -88,20 +89,21 @@ def upload(url: str, token: str, source: Path, connections: int) -> str:
     step, own = begun["part_bytes"], begun["links"]["self"]
     with source.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
 
-        def send(numbers: range) -> None:
-            client = Client(url, token)
-            for number in numbers:
-                with memoryview(data)[(number - 1) * step : number * step] as part:
-                    digest = hashlib.sha256(part)
-                    wanted = {"parts": [{"number": number, "sha256": digest.hexdigest()}]}
-                    signed = client.ask("POST", f"{own}/parts", wanted)["parts"][0]
-                    headers = signed["headers"] | {"Content-Length": str(len(part))}
-                    client.ask("PUT", signed["url"], part, headers)
+        def send(number: int) -> None:
+            client = clients.get()
+            with memoryview(data)[(number - 1) * step : number * step] as part:
+                digest = hashlib.sha256(part)
+                wanted = {"parts": [{"number": number, "sha256": digest.hexdigest()}]}
+                signed = client.ask("POST", f"{own}/parts", wanted)["parts"][0]
+                headers = signed["headers"] | {"Content-Length": str(len(part))}
+                client.ask("PUT", signed["url"], part, headers)
+            clients.put(client)
 
-        count = begun["parts_total"]
+        clients: SimpleQueue[Client] = SimpleQueue()
+        for _ in range(connections):
+            clients.put(Client(url, token))
         with ThreadPoolExecutor(connections) as pool:
-            shares = [range(1 + k, count + 1, connections) for k in range(connections)]
-            list(pool.map(send, shares))
+            list(pool.map(send, range(1, begun["parts_total"] + 1)))
     last = Client(url, token)  # the first one was idle for too long
     assert last.ask("POST", f"{own}/complete")["state"] == "complete"
     return str(own)
