@@ -1,9 +1,9 @@
 """Where benchmark datasets come from: folders, and public sets that come with our dependencies.
 
 A name is a bundle's folder; a practice folder (raw files with a meta.json); ``sklearn:NAME`` with
-NAME in digits, wine, breast_cancer, iris; or ``aeon:NAME``, a series dataset that the package aeon
-brings with it (GunPoint, ItalyPowerDemand, ArrowHead, BasicMotions, ...). All become bundles, once,
-in a work folder.
+NAME in digits, wine, breast_cancer, iris; ``aeon:NAME``, a series dataset that the package aeon
+brings with it (GunPoint, ItalyPowerDemand, ArrowHead, BasicMotions, ...); or ``made:KIND``, see
+``benchmarks/made.py``. All become bundles, once, in a work folder.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import sys
 from pathlib import Path
 
 FORMAT_TIMEOUT_SECONDS = 600
-PUBLIC = ("sklearn", "aeon")
+PUBLIC = ("sklearn", "aeon", "made")
 
 
 class SourceError(Exception):
@@ -28,7 +28,7 @@ def bundle_of(name: str, work: Path, peers_python: Path) -> Path:
     if library in PUBLIC and public:
         source = work / "raw" / f"{library}_{public}"
         if not source.is_dir():
-            python = sys.executable if library == "sklearn" else str(peers_python)
+            python = str(peers_python) if library == "aeon" else sys.executable
             _call([python, __file__, library, public, str(source)])
         label = ["--label", "label"] if (source / "table.csv").is_file() else []
         return _format(source, work / "bundles" / source.name, label)
@@ -92,7 +92,17 @@ def write_aeon(name: str, folder: Path) -> None:
         (folder / file).write_bytes((source / file).read_bytes())
 
 
+def write_made(kind: str, folder: Path) -> None:
+    """Make one of our own datasets of size."""
+    from benchmarks.made import FOLDERS, WRITERS
+
+    if kind not in FOLDERS:
+        folder.mkdir(parents=True)
+    WRITERS[kind](folder if kind in FOLDERS else folder / "table.csv")
+
+
 if __name__ == "__main__":
     sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
     _, library, wanted, where = sys.argv
-    {"sklearn": write_sklearn, "aeon": write_aeon}[library](wanted, Path(where))
+    write = {"sklearn": write_sklearn, "aeon": write_aeon, "made": write_made}[library]
+    write(wanted, Path(where))
