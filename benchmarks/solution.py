@@ -6,6 +6,7 @@ A dataset is what ``benchmarks/sources.py`` says. A solution is a name of ours, 
 (``--peers`` takes all of ``benchmarks/peers``; they run in an environment of their own, ``make
 peers``). Results go to --out as JSON after each run, and as a Markdown table beside it; runs whose
 result is there already are not repeated, so that the same command goes on where it was stopped.
+With ``--seeds K`` the winner runs K times, each time with another seed, and the noise is tabulated.
 Draw them with ``benchmarks/curves.py``. Times are seconds of the budget. A run is pinned to as many
 cores as --threads says.
 """
@@ -16,53 +17,26 @@ import argparse
 import json
 import os
 import platform
+import re
 import resource
+import shutil
 import subprocess
 import sys
 import time
-from collections import defaultdict
-from dataclasses import asdict, dataclass, field
+from collections.abc import Iterator
+from dataclasses import asdict
 from itertools import pairwise
 from pathlib import Path
 
 import psutil
 
 from benchmarks.sources import SourceError, bundle_of
+from benchmarks.tables import MARKS, OURS, SKIPPED, Result, noise, summary, table, verdicts
 
 ROOT = Path(__file__).resolve().parent.parent
 PEERS = ROOT / "benchmarks" / "peers"
 PEERS_PYTHON = ROOT / "build" / "peers" / "bin" / "python"
-MARKS = (3, 10, 30, 60, 120, 300, 600)  # seconds at which the curve is read
-SKIPPED = "not its kind"
 OUTSIDE_SECONDS = 1300  # a run may take this much beyond its budget: construction, checks
-
-
-@dataclass
-class Result:
-    """One solution on one dataset; scores are None where it gave none."""
-
-    dataset: str
-    solution: str
-    weights: bool
-    budget_seconds: float
-    status: str = "failed"
-    message: str = ""
-    alc: float | None = None
-    nauc: float | None = None
-    accuracy: float | None = None
-    first_prediction_seconds: float | None = None
-    nauc_at: dict[str, float | None] = field(default_factory=dict)
-    points: list[tuple[float, float]] = field(default_factory=list)  # (seconds, NAUC)
-    largest_fall: float = 0.0
-    peak_rss_bytes: int = 0
-    wall_seconds: float = 0.0
-    cpu_seconds: float = 0.0
-    load: float = 0.0  # of the machine, when the run began
-
-    @property
-    def key(self) -> tuple[str, str, bool, float]:
-        """What makes it the same run."""
-        return self.dataset, self.solution, self.weights, self.budget_seconds
 
 
 def nauc_at(points: list[dict[str, float]], seconds: float) -> float | None:
@@ -76,10 +50,10 @@ def largest_fall(points: list[dict[str, float]]) -> float:
     return max([0.0, *(before["nauc"] - after["nauc"] for before, after in pairwise(points))])
 
 
-def run(dataset: str, solution: str, weights: bool, budget: float, options: Options) -> Result:
-    """Run one solution on one dataset through `autodl run`, in its own process."""
-    name = Path(dataset).name.replace(":", "_")
-    result = Result(name, Path(solution).name, weights, budget, load=round(os.getloadavg()[0], 1))
+def run(wanted: Result, dataset: str, solution: str, options: Options) -> Result:
+    """Fill in the run that is wanted, through `autodl run`, in its own process."""
+    result, budget = wanted, wanted.budget_seconds
+    result.load = round(os.getloadavg()[0], 1)
     try:
         bundle = bundle_of(dataset, options.work, PEERS_PYTHON)
     except SourceError as error:
@@ -91,8 +65,9 @@ def run(dataset: str, solution: str, weights: bool, budget: float, options: Opti
         result.message = "the peers are not installed: make peers"
         return result
     command = [python, "-m", "cli.main", "run", str(bundle), "--json"]
-    command += ["--solution", solution, "--budget", str(budget)]
-    command += [] if weights else ["--weights", "none"]
+    chosen = with_seed(result.seed, options.work) if result.seed else solution
+    command += ["--solution", chosen, "--budget", str(budget)]
+    command += [] if result.weights else ["--weights", "none"]
     before, start = resource.getrusage(resource.RUSAGE_CHILDREN), time.monotonic()
     try:
         done = subprocess.run(
@@ -116,6 +91,19 @@ def run(dataset: str, solution: str, weights: bool, budget: float, options: Opti
     return result
 
 
+def with_seed(number: int, work: Path) -> str:
+    """The winner's folder, copied, with the seed in ``config.py`` raised by ``number``."""
+    source, target = ROOT / "winner_solution", work / "seeds" / str(number) / "winner_solution"
+    shutil.rmtree(target, ignore_errors=True)
+    shutil.copytree(source, target, ignore=shutil.ignore_patterns("__pycache__"))
+    knobs = target / "config.py"
+    text = knobs.read_text(encoding="utf-8")
+    changed = re.sub(r"^SEED = \d+$", rf"\g<0> + {number}", text, count=1, flags=re.MULTILINE)
+    assert changed != text, "config.py has a seed"
+    knobs.write_text(changed, encoding="utf-8")
+    return str(target)
+
+
 def _pin(threads: int) -> None:
     os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:threads])
 
@@ -131,6 +119,7 @@ def _read(done: subprocess.CompletedProcess[str], result: Result) -> None:
     result.status, result.message = said["status"], said.get("message") or ""
     if "raised NotImplementedError" in result.message:  # how a peer says what it is not for
         result.status = SKIPPED
+        return
     result.alc, result.nauc, result.accuracy = said["alc"], said["nauc"], said["accuracy"]
     result.first_prediction_seconds = said["first_prediction_seconds"]
     result.nauc_at = {str(mark): nauc_at(points, mark) for mark in MARKS}
@@ -159,53 +148,6 @@ def machine(threads: int) -> dict[str, object]:
     }
 
 
-def table(results: list[Result], budget: float) -> str:
-    """A Markdown table of one budget's runs, one line each."""
-    marks = [mark for mark in MARKS if mark < budget]
-    head = ["dataset", "solution", "weights", "first s", *(f"{mark} s" for mark in marks)]
-    head += ["end", "ALC", "accuracy", "fall", "peak GB", "CPU s", "status"]
-    lines = ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
-    for r in sorted(results, key=lambda r: (r.dataset, -(r.alc or 0))):
-        cells = [r.dataset, r.solution, "yes" if r.weights else "no"]
-        cells.append(_number(r.first_prediction_seconds, 1))
-        cells += [_number(r.nauc_at.get(str(mark)), 3) for mark in marks]
-        cells += [_number(x, 3) for x in (r.nauc, r.alc, r.accuracy, r.largest_fall)]
-        cells += [_number(r.peak_rss_bytes / 1e9, 2), _number(r.cpu_seconds, 0)]
-        cells.append(r.status + (f": {r.message}" if r.message else ""))
-        lines.append("| " + " | ".join(cells).replace("\n", " ") + " |")
-    return "\n".join(lines) + "\n"
-
-
-def summary(results: list[Result]) -> str:
-    """A Markdown table of the solutions: mean ALC, mean rank and failures on what they take."""
-    by_dataset = defaultdict(list)
-    for result in results:
-        if result.status != SKIPPED:
-            by_dataset[result.dataset].append(result)
-    ranks = defaultdict(list)
-    for runs in by_dataset.values():
-        for r in runs:
-            better = sum((other.alc or 0) > (r.alc or 0) for other in runs)
-            equal = sum((other.alc or 0) == (r.alc or 0) for other in runs)
-            ranks[r.solution, r.weights].append((1 + better + (equal - 1) / 2, r))
-    lines = [
-        "| solution | weights | datasets | mean ALC | mean rank | failures |",
-        "|" + "---|" * 6,
-    ]
-    means = {who: sum(rank for rank, _ in found) / len(found) for who, found in ranks.items()}
-    for (name, weights), mean in sorted(means.items(), key=lambda item: item[1]):
-        found = [r for _, r in ranks[name, weights]]
-        alc = sum(r.alc or 0 for r in found) / len(found)
-        failures = sum(r.status != "succeeded" for r in found)
-        cells = [name, "yes" if weights else "no", str(len(found)), f"{alc:.3f}"]
-        lines.append("| " + " | ".join([*cells, f"{mean:.2f}", str(failures)]) + " |")
-    return "\n".join(lines) + "\n"
-
-
-def _number(value: float | None, digits: int) -> str:
-    return "-" if value is None else f"{value:.{digits}f}"
-
-
 class Options(argparse.Namespace):
     """The command's options."""
 
@@ -214,6 +156,7 @@ class Options(argparse.Namespace):
     budget: list[float]
     threads: int
     no_weights: bool
+    seeds: int
     peers: bool
     work: Path
     out: Path | None
@@ -227,6 +170,7 @@ def parse(arguments: list[str] | None = None) -> Options:
     parser.add_argument("--budget", action="append", type=float, help="seconds; may be repeated")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--no-weights", action="store_true", help="also the winner without weights")
+    parser.add_argument("--seeds", type=int, default=1, help="of the winner, each a run")
     parser.add_argument("--peers", action="store_true", help="and every one of benchmarks/peers")
     parser.add_argument("--work", type=Path, default=ROOT / "build" / "benchmarks")
     parser.add_argument("--out", type=Path, help="JSON file; the table goes beside it")
@@ -259,8 +203,22 @@ def write(results: list[Result], out: Path, threads: int) -> None:
     text += f"Load when a run began: {min(loads):g} to {max(loads):g}.\n"
     for budget in sorted({result.budget_seconds for result in results}):
         chosen = [result for result in results if result.budget_seconds == budget]
-        text += f"\n## Budget {budget:g} s\n\n{summary(chosen)}\n{table(chosen, budget)}"
+        parts = [summary(chosen), verdicts(chosen), noise(chosen), table(chosen, budget)]
+        text += f"\n## Budget {budget:g} s\n\n" + "\n".join(part for part in parts if part)
     out.with_suffix(".md").write_text(text, encoding="utf-8")
+
+
+def wanted(options: Options) -> Iterator[tuple[Result, str, str]]:
+    """All that was asked for: a run without figures, its dataset and its solution."""
+    for budget in options.budget:
+        for dataset in options.datasets:
+            name = Path(dataset).name.replace(":", "_")
+            for solution in options.solution:
+                ours = solution == OURS
+                for weights in (True, False) if options.no_weights and ours else (True,):
+                    for seed in range(options.seeds if ours else 1):
+                        run = Result(name, Path(solution).name, weights, budget, seed)
+                        yield run, dataset, solution
 
 
 def main() -> int:
@@ -268,18 +226,13 @@ def main() -> int:
     options = parse()
     results = load(options.out)
     known = {result.key for result in results}
-    for budget in options.budget:
-        for dataset in options.datasets:
-            for solution in options.solution:
-                choices = (True, False) if options.no_weights and solution == "winner" else (True,)
-                for weights in choices:
-                    name = Path(dataset).name.replace(":", "_")
-                    if (name, Path(solution).name, weights, budget) in known:
-                        continue
-                    results.append(run(dataset, solution, weights, budget, options))
-                    print(table(results[-1:], budget).splitlines()[-1], flush=True)
-                    if options.out:
-                        write(results, options.out, options.threads)
+    for missing, dataset, solution in wanted(options):
+        if missing.key in known:
+            continue
+        results.append(run(missing, dataset, solution, options))
+        print(table(results[-1:], missing.budget_seconds).splitlines()[-1], flush=True)
+        if options.out:
+            write(results, options.out, options.threads)
     return int(any(result.status not in ("succeeded", SKIPPED) for result in results))
 
 
