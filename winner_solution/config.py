@@ -167,6 +167,7 @@ MOUNTED_FRAMES = 4  # of a clip, seen by the operator's networks
 CLIP_PATCH_SIDE = 48
 CLIP_PATCHES = 128
 CLIP_LOOKS = 8  # frames that patches are looked for in
+TREND_CLOSES = 0.1  # prior of the head that tells directions; its features are there by then
 
 # Images ---------------------------------------------------------------------------------------
 PIXEL_SIDE = 16  # of the first answer

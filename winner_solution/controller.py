@@ -17,7 +17,7 @@ import numpy as np
 
 from . import config
 from .budget import Clock, CostModel, Deadline, OutOfTimeError
-from .data import Task, renew_pool
+from .data import Task, pictures_of, renew_pool
 from .ensemble import Blend, Member, calibrate, fill_unknown, is_better, publishable, select
 from .guard import StuckError, guard
 from .learners.base import Learner, Predictor, Scores, Step
@@ -164,7 +164,14 @@ class Engine:
         missing = max(0, min(step.rows, len(train)) - train.count_features(step.extractor))
         if test is not None:
             missing += len(test) - test.count_features(step.extractor)
-        return self._costs.seconds(step.extractor.name, step.row_seconds * missing)
+        return self._costs.seconds(step.extractor.name, self._row_seconds(step) * missing)
+
+    def _row_seconds(self, step: Step) -> float:
+        """Of one row's features and what is decoded for them, on the reference machine."""
+        if step.extractor is None:
+            return 0.0
+        pictures = pictures_of(step.extractor, self.task.shape)
+        return step.row_seconds + pictures * self.task.picture_seconds / self._costs.speed
 
     def _fit_seconds(self, step: Step) -> float:
         """Of all its fits, on the reference machine."""
@@ -212,7 +219,7 @@ class Engine:
             candidate.steps.clear()
         extracted = train.extraction_seconds - extracted
         if step.extractor and (new := train.count_features(step.extractor) - known):
-            self._costs.learn(step.extractor.name, step.row_seconds * new, extracted)
+            self._costs.learn(step.extractor.name, self._row_seconds(step) * new, extracted)
         if not first:  # which is cut short
             spent = time.monotonic() - start - extracted
             self._costs.learn(learner.name, self._fit_seconds(step), spent)

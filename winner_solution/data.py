@@ -38,6 +38,8 @@ Floats = NDArray[np.float32]
 BLOCK = 64  # rows between two looks at the clock
 LARGEST = np.float32(1e15)  # values beyond are cut: sums of their squares must stay finite
 PROBE = 32  # examples looked at before anything is decided
+READ_ROWS = 8  # examples that decoding is timed with, at most
+READ_SECONDS = 0.05  # ... and for no longer than this and one example
 
 
 class Extractor(Protocol):
@@ -49,6 +51,11 @@ class Extractor(Protocol):
 
     def __call__(self, subset: Subset, rows: Rows) -> Floats:
         """float32 (len(rows), F), finite, the same F for every call."""
+
+
+def pictures_of(extractor: Extractor, shape: Shape) -> int:
+    """How many pictures of an example the extractor looks at: its ``count``, of a clip."""
+    return 1 if shape.steps == 1 else int(getattr(extractor, "count", 1))
 
 
 class Subset:
@@ -276,6 +283,7 @@ class Task:
     multilabel: bool
     test: Subset | None = None  # known from the first call of ``test`` on
     look: Extractor | None = None  # cheap features in which examples are compared
+    picture_seconds: float = 0.0  # to decode a picture or frame, here and on all cores
     notes: dict[str, Any] = field(default_factory=dict)  # shared findings of learners, by name
 
     @property
@@ -303,14 +311,29 @@ def open_task(dataset: Dataset, shape: Shape) -> Task:
         index = np.linspace(0, n - 1, config.MAX_TRAIN_ROWS).astype(np.intp)
     train = Subset(dataset, shape, index)
     labels = train.labels()
-    domain = route(shape)
+    domain, decoding = route(shape), 0.0
     look = np.linspace(0, len(train) - 1, min(PROBE, len(train))).astype(np.intp)
     if domain in (Domain.IMAGE, Domain.VIDEO):
         train.frame = _frame(train, look)
+        decoding = _picture_seconds(train, look[:: max(1, len(look) // READ_ROWS)])
     else:
         domain = probe(domain, train.examples(look))
     multilabel = bool((np.round(labels.sum(axis=1), 3) != 1).any())
-    return Task(domain, shape, train, labels, make_folds(labels), multilabel)
+    folds = make_folds(labels)
+    return Task(domain, shape, train, labels, folds, multilabel, picture_seconds=decoding)
+
+
+def _picture_seconds(subset: Subset, rows: Rows) -> float:
+    """Measured on a dataset's own pictures: a large PNG takes a thousand times a small JPEG."""
+    count = 1 if subset.shape.steps == 1 else config.CLIP_LOOKS
+    taken: list[float] = []
+    for row in rows:
+        start = time.monotonic()
+        subset.frames(np.array([row]), config.PIXEL_SIDE, count)
+        taken.append(time.monotonic() - start)
+        if sum(taken) > READ_SECONDS:
+            break
+    return float(np.median(taken)) / count / cores()
 
 
 def _frame(subset: Subset, rows: Rows) -> Frame:

@@ -22,7 +22,7 @@ from .learners.boosting import Boosting
 from .learners.convnet import ConvNet, load_framework
 from .learners.forest import Forest
 from .learners.frozen import frozen_learners
-from .learners.frozen_video import FrozenVideo
+from .learners.frozen_video import TREND, FrozenVideo
 from .learners.kernel import Kernel
 from .learners.linear import Linear
 from .learners.perceptrons import Perceptrons
@@ -35,8 +35,9 @@ class Portfolio:
     """The learners of every domain that a shape may turn out to be, made in construction time."""
 
     def __init__(self, shape: Shape) -> None:
-        self._fallback: Learner = Linear(Generic(), 1e-3, closes=0.1)
         domain = route(shape)
+        closes = 0.3 if domain is Domain.VIDEO else 0.1  # three tiny frames tell the place
+        self._fallback: Learner = Linear(Generic(), 1e-3, closes=closes)
         domains = [Domain.SERIES, Domain.AUDIO] if domain is Domain.SERIES else [domain]
         self._networks = domain is Domain.IMAGE and load_framework()
         self._make = {domain: _MAKERS[domain] for domain in domains}
@@ -130,8 +131,9 @@ def _video(task: Task) -> list[Learner]:
     side, count = config.CLIP_SIDE, config.CLIP_FRAMES
     patches = FrozenFrames(Patches(config.CLIP_PATCH_SIDE, config.CLIP_PATCHES), config.CLIP_LOOKS)
     return [
-        Linear(Motion(side, count), 0.02),
+        Linear(Motion(side, count), 3e-3),
         FrozenVideo(patches, 0.03, closes=0.4),
+        FrozenVideo(patches, 0.03, config.TREND_CLOSES, (TREND,)),
     ]
 
 

@@ -61,9 +61,10 @@ class FrameExtractor(Protocol):
 class FrozenFrames:
     """The same for clips: how the features of evenly spread frames are, vary and change.
 
-    The row is three parts of the image's length side by side: the mean over the frames, which
+    The row is four parts of the image's length side by side: the mean over the frames, which
     tells the place; their standard deviation and their mean absolute change from frame to frame,
-    which tell what moves. ``split_motion`` takes it apart.
+    which tell what moves; and their trend, the only one that tells forwards from backwards.
+    ``split_clip`` takes it apart.
     """
 
     def __init__(self, image: FrameExtractor, frames: int) -> None:
@@ -71,20 +72,33 @@ class FrozenFrames:
         self._image = image
         self._frames = frames
 
+    @property
+    def count(self) -> int:
+        """Frames of a clip that it looks at."""
+        return self._frames
+
     def __call__(self, subset: Subset, rows: Rows) -> Floats:
-        """float32 (n, 3 F)."""
+        """float32 (n, 4 F)."""
         clips = subset.frames(rows, self._image.side, self._frames)
         n, count = clips.shape[:2]
         features = self._image.of_pixels(clips.reshape(n * count, *clips.shape[2:]), subset.frame)
         steps = features.reshape(n, count, -1)
         change = np.abs(np.diff(steps, axis=1)).mean(axis=1) if count > 1 else steps[:, 0] * 0
-        return np.concatenate([steps.mean(axis=1), steps.std(axis=1), change], axis=1)
+        parts = [steps.mean(axis=1), steps.std(axis=1), change, trend(steps)]
+        return np.concatenate(parts, axis=1)
 
 
-def split_motion(features: Floats) -> tuple[Floats, Floats]:
-    """(n, F) of the place and (n, 2 F) of the motion, of ``FrozenFrames``."""
-    place = features.shape[1] // 3
-    return features[:, :place], features[:, place:]
+def trend(steps: Floats) -> Floats:
+    """(n, F) of (n, T, F): how each feature rises with time, 0 for a single frame."""
+    time = np.linspace(-1, 1, steps.shape[1]) if steps.shape[1] > 1 else np.zeros(1)
+    weights = (time / max(float(np.abs(time).sum()), 1.0)).astype(np.float32)
+    return np.asarray(np.einsum("t,ntf->nf", weights, steps))
+
+
+def split_clip(features: Floats) -> tuple[Floats, Floats, Floats]:
+    """(n, F) of the place, (n, 2 F) of the motion and (n, F) of its trend, of ``FrozenFrames``."""
+    size = features.shape[1] // 4
+    return features[:, :size], features[:, size : 3 * size], features[:, 3 * size :]
 
 
 def network_sides(frame: Frame, side: int) -> tuple[int, int]:

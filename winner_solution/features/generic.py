@@ -18,11 +18,12 @@ class Generic:
     """Small pictures, statistics of a series, or the values of a table, whatever is there."""
 
     name = "generic"
+    count = 3  # frames of a clip
 
     def __call__(self, subset: Subset, rows: Rows) -> Floats:
         """float32 (n, F)."""
         if subset.frame is not None:
-            frames = subset.frames(rows, _PIXELS, 1 if subset.shape.steps == 1 else 3)
+            frames = subset.frames(rows, _PIXELS, 1 if subset.shape.steps == 1 else self.count)
             return frames.reshape(len(rows), -1).astype(np.float32)
         if subset.shape.sparse and subset.shape.cols > 1:
             return hashed_columns(subset, rows)

@@ -30,7 +30,7 @@ from ..nets.runtime import require
 from ..weights import WeightsError
 from .base import Learner, Step
 from .finetune import FineTune
-from .frozen_video import FrozenVideo
+from .frozen_video import MOTION, PLACE, TREND, FrozenVideo
 from .kernel import Kernel
 from .linear import Linear
 from .tuned_text import TunedText
@@ -84,6 +84,7 @@ def _makers(domain: Domain, shape: Shape) -> list[Maker]:
         return [
             lambda: _video("mobilenet-v2", 128, 3, 3.8e-3),
             lambda: _video("efficientnet-lite2", 128, 8, 6e-3),
+            lambda: _video("efficientnet-lite2", 128, 8, 6e-3, config.TREND_CLOSES, (TREND,)),
         ]
     if domain is Domain.AUDIO:  # by the sample
         return [
@@ -130,6 +131,13 @@ def _tuned(network: str) -> Learner:
     return FineTune(network)
 
 
-def _video(network: str, side: int, frames: int, frame_seconds: float) -> Learner:
+def _video(
+    network: str,
+    side: int,
+    frames: int,
+    frame_seconds: float,
+    closes: float = VIDEO_CLOSES,
+    parts: tuple[int, ...] = (PLACE, MOTION),
+) -> Learner:
     extractor = FrozenFrames(FrozenImage(network, side), frames)
-    return FrozenVideo(extractor, frames * frame_seconds / cores(), VIDEO_CLOSES)
+    return FrozenVideo(extractor, frames * frame_seconds / cores(), closes, parts)

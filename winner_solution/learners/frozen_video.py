@@ -1,7 +1,8 @@
 """Clips by frozen image features: a head for the place and a head for the motion, averaged.
 
 Fitted together, the head leans on the place, which is the stronger clue within one recording and
-none at all in the next; apart, the motion keeps its say (LOG.md).
+none at all in the next; apart, the motion keeps its say (LOG.md). Gestures that differ by their
+direction alone have a head of their own, which the blend takes where it has something to say.
 """
 
 from __future__ import annotations
@@ -13,17 +14,26 @@ import numpy as np
 from .. import config
 from ..budget import Deadline, OutOfTimeError
 from ..data import Subset, Task
-from ..features.frozen_image import FrozenFrames, split_motion
+from ..features.frozen_image import FrozenFrames, split_clip
 from ..heads import affordable_rows, fit_ridge
 from ..split import Rows, sample_rows
 from .base import Predictor, Scores, Step
 
+PLACE, MOTION, TREND = range(3)  # of ``split_clip``
+
 
 class FrozenVideo:
-    """Two ridge heads on ``extractor``, which takes ``clip_seconds`` for one clip."""
+    """A ridge head on each of ``parts``, averaged; a clip takes ``clip_seconds``."""
 
-    def __init__(self, extractor: FrozenFrames, clip_seconds: float, closes: float) -> None:
-        self.name = f"frozen-{extractor.name}"
+    def __init__(
+        self,
+        extractor: FrozenFrames,
+        clip_seconds: float,
+        closes: float,
+        parts: tuple[int, ...] = (PLACE, MOTION),
+    ) -> None:
+        self.name = f"frozen-{extractor.name}" + ("-trend" if parts == (TREND,) else "")
+        self._parts = parts
         self._extractor = extractor
         self._clip_seconds = clip_seconds
         self._closes = closes
@@ -49,12 +59,12 @@ class FrozenVideo:
             raise OutOfTimeError
         columns = task.train.features(extractor, known[:1]).shape[1]
         known = sample_rows(task.labels, known, affordable_rows(columns))
-        parts = split_motion(task.train.features(extractor, known))
-        heads = [fit_ridge(part, task.labels[known]) for part in parts]
+        clips = split_clip(task.train.features(extractor, known))
+        heads = [(part, fit_ridge(clips[part], task.labels[known])) for part in self._parts]
 
         def predict(subset: Subset, rows: Rows) -> Scores:
-            parts = split_motion(subset.features(extractor, rows))
-            scores = [head(part) for head, part in zip(heads, parts, strict=True)]
+            clips = split_clip(subset.features(extractor, rows))
+            scores = [head(clips[part]) for part, head in heads]
             return np.asarray(np.mean(scores, axis=0), np.float32)
 
         return predict

@@ -8,6 +8,7 @@ leaves out the models that need PyTorch.
 
 from __future__ import annotations
 
+import os
 import sys
 import tempfile
 import time
@@ -16,10 +17,11 @@ import numpy as np
 import pandas as pd
 from autogluon.tabular import TabularPredictor
 
-FIRST_SECONDS = 2.0
+FIRST_SECONDS = 1.0
 STACKED_SECONDS = 60.0  # fits of at least this are stacked
 RESERVE_SECONDS = 5.0  # fits end late, and predictions of a stack take their time
 LABEL = "label"
+THREADS = len(os.sched_getaffinity(0))
 
 
 class Model:
@@ -58,6 +60,7 @@ class Model:
             predictor.fit(
                 self.table,
                 time_limit=max(seconds, 1.0),
+                num_cpus=THREADS,
                 **(stacked if seconds >= STACKED_SECONDS else {"presets": "medium_quality"}),
             )
             self.best = predictor

@@ -5,6 +5,7 @@ Source: Wang et al. 2021 (MLSys); https://microsoft.github.io/FLAML. Needs ``mak
 
 from __future__ import annotations
 
+import os
 import time
 
 import numpy as np
@@ -13,7 +14,7 @@ from flaml import AutoML
 
 FIRST_SECONDS = 1.0
 RESERVE_SECONDS = 3.0
-THREADS = 2
+THREADS = len(os.sched_getaffinity(0))
 
 
 class Model:

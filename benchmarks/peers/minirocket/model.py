@@ -5,12 +5,15 @@ Source: Dempster, Schmidt, Webb 2021 (arXiv 2012.08791). Needs ``make peers``.
 
 from __future__ import annotations
 
+import os
+
 import numpy as np
 from aeon.transformations.collection.convolution_based import MiniRocket
 from sklearn.linear_model import RidgeClassifierCV
 from sklearn.preprocessing import StandardScaler
 
 FIRST_ROWS = 100
+THREADS = len(os.sched_getaffinity(0))
 LEAST_STEPS = 9  # of MiniRocket
 
 
@@ -28,7 +31,7 @@ class Model:
         # Numba compiles for seconds: in the constructor, whose time is free.
         dimensions = rows * columns * metadata.get_num_channels()
         look = np.random.default_rng(0).normal(size=(4, max(1, dimensions), 20))
-        MiniRocket(n_kernels=84, n_jobs=2).fit_transform(look.astype(np.float32))
+        MiniRocket(n_kernels=84, n_jobs=THREADS).fit_transform(look.astype(np.float32))
 
     def train(self, dataset, remaining_time_budget=None):
         if self.series is None:
@@ -39,7 +42,7 @@ class Model:
             self.length = max(LEAST_STEPS, int(np.median([len(x) for x, _ in examples])))
             self.series = self.align([x for x, _ in examples])
         order = np.random.default_rng(0).permutation(len(self.series))[: self.rows]
-        self.rocket = MiniRocket(random_state=0, n_jobs=2)
+        self.rocket = MiniRocket(random_state=0, n_jobs=THREADS)
         features = self.rocket.fit_transform(self.series[order])
         self.scaler = StandardScaler().fit(features)
         self.head = RidgeClassifierCV(alphas=np.logspace(-3, 3, 10))

@@ -6,6 +6,9 @@ from winner_solution.budget import Clock, CostModel
 from winner_solution.controller import Engine
 from winner_solution.data import open_task
 from winner_solution.domain import Shape
+from winner_solution.features.frozen_image import FrozenFrames
+from winner_solution.features.motion import Motion
+from winner_solution.features.patches import Patches
 from winner_solution.features.series import Course
 from winner_solution.learners.base import Step
 from winner_solution.learners.linear import Linear
@@ -38,3 +41,20 @@ def test_a_step_costs_its_fits_and_the_features_that_are_missing(engine: Engine)
 def test_steps_that_are_not_cross_validated_cost_one_fit(engine: Engine) -> None:
     learner = Linear(Course(16), ROW_SECONDS)
     assert engine._seconds(learner, Step(2.0, 0.5, rows=80, folds=False)) == 2.0
+
+
+def test_a_row_costs_the_pictures_that_are_decoded_for_it() -> None:
+    train = generate("video", 20, 2, seed=1)
+    task = open_task(train, Shape.of(train.metadata))
+    assert task.picture_seconds > 0  # measured
+    task.picture_seconds = 0.1
+    engine = Engine(task, [], Clock(60.0), CostModel(speed=2.0))
+    for extractor, pictures in ((Motion(12, 4), 4), (FrozenFrames(Patches(16, 16), 3), 3)):
+        (step,) = Linear(extractor, ROW_SECONDS).steps(task)
+        assert engine._extraction_seconds(step) == pytest.approx(
+            20 * (2.0 * ROW_SECONDS + pictures * 0.1)
+        )
+
+
+def test_no_picture_is_decoded_for_a_series(engine: Engine) -> None:
+    assert engine.task.picture_seconds == 0

@@ -21,7 +21,7 @@ from winner_solution.features.frozen_image import (
     FrozenFrames,
     FrozenImage,
     network_sides,
-    split_motion,
+    split_clip,
 )
 from winner_solution.features.frozen_text import (
     FrozenEnglish,
@@ -89,10 +89,11 @@ def test_clips_tell_the_place_from_the_motion() -> None:
     moving = RNG.random((6, 16, 16, 3), np.float32)
     subset = subset_of([still, moving, still[:1]])
     image = FrozenImage("mobilenet-v2", 64)
-    place, motion = split_motion(subset.features(FrozenFrames(image, 3), subset.rows))
+    place, motion, trend = split_clip(subset.features(FrozenFrames(image, 3), subset.rows))
     assert motion.shape[1] == 2 * place.shape[1]
     np.testing.assert_allclose(motion[[0, 2]], 0, atol=1e-4)
     assert motion[1].max() > 0.1
+    np.testing.assert_allclose(trend[[0, 2]], 0, atol=1e-4)
     np.testing.assert_allclose(place[0], place[2], atol=1e-3)
 
 
@@ -196,7 +197,7 @@ def test_without_weights_each_extractor_says_so_at_once(monkeypatch: pytest.Monk
 def test_each_domain_has_its_frozen_learners_and_tables_have_none() -> None:
     shape = Shape(-1, 1, 1, 1, False, False, ("你", "好"), 2)
     names = {d: [x.name for x in frozen_learners(d, shape)] for d in Domain}
-    assert [len(names[d]) for d in Domain] == [6, 2, 2, 0, 2, 0]
+    assert [len(names[d]) for d in Domain] == [6, 3, 2, 0, 2, 0]
     assert names[Domain.TEXT] == ["linear-e5-small", "tuned-e5-small"]
     english = replace(shape, vocabulary=("the", "and", "of", "to", "is", "in"))
     found = [learner.name for learner in frozen_learners(Domain.TEXT, english)]

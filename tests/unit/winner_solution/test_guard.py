@@ -3,9 +3,11 @@
 import threading
 import time
 
+import numpy as np
 import pytest
+from threadpoolctl import threadpool_info
 
-from winner_solution import config, guard
+from winner_solution import config, guard, machine
 from winner_solution.budget import OutOfTimeError
 from winner_solution.guard import StuckError
 from winner_solution.machine import cores, free_memory, measure_speed
@@ -52,3 +54,17 @@ def test_the_machine_is_measured() -> None:
     assert cores() >= 1
     assert 0 < free_memory() < 1 << 62
     assert 0.2 <= measure_speed() <= 10
+
+
+def test_the_machine_is_measured_on_one_core(monkeypatch: pytest.MonkeyPatch) -> None:
+    threads = []
+    sort = np.sort
+
+    def look(values):
+        pools = threadpool_info()
+        threads.extend(pool["num_threads"] for pool in pools if pool["user_api"] == "blas")
+        return sort(values)
+
+    monkeypatch.setattr(machine.np, "sort", look)
+    measure_speed()
+    assert set(threads) == {1}

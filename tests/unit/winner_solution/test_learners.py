@@ -22,7 +22,7 @@ from winner_solution.learners.boosting import Boosting
 from winner_solution.learners.convnet import ConvNet
 from winner_solution.learners.forest import Forest
 from winner_solution.learners.frozen import ByLength
-from winner_solution.learners.frozen_video import FrozenVideo
+from winner_solution.learners.frozen_video import MOTION, PLACE, TREND, FrozenVideo
 from winner_solution.learners.kernel import Kernel
 from winner_solution.learners.linear import Linear
 from winner_solution.learners.perceptrons import Perceptrons
@@ -32,7 +32,7 @@ from winner_solution.learners.text_linear import TextLinear
 from winner_solution.metric import nauc
 from winner_solution.portable import decode, encode
 
-from .fakes import generate
+from .fakes import FakeDataset, generate, one_hot
 
 LEARNERS = {
     "boosting": ("table", lambda: Boosting()),
@@ -51,6 +51,10 @@ LEARNERS = {
     "patches-video": (
         "video",
         lambda: FrozenVideo(FrozenFrames(Patches(16, 16), 3), 1e-3, closes=0.5),
+    ),
+    "trend-video": (
+        "video",
+        lambda: FrozenVideo(FrozenFrames(Patches(16, 16), 3), 1e-3, 0.1, (TREND,)),
     ),
     "convnet": ("image", lambda: ConvNet(16)),
     "course": ("series", lambda: Linear(Course(16), 1e-4)),
@@ -168,3 +172,23 @@ def test_steps_are_planned_with_a_cost_and_a_hope(domain: str, make) -> None:
     steps = make().steps(open_generated(domain, 120, 3))
     assert steps
     assert all(step.seconds > 0 and 0 < step.closes < 1 and step.rows > 0 for step in steps)
+
+
+def test_clips_that_differ_by_their_direction_alone_are_told_apart() -> None:
+    def reversible(n: int, seed: int) -> FakeDataset:
+        clips = generate("video", n, 1, seed=seed)
+        backwards = np.random.default_rng(seed).integers(2, size=n)
+        examples = [clips.encoded(i)[:: 1 - 2 * back] for i, back in enumerate(backwards)]
+        return FakeDataset(examples, one_hot(backwards, 2), clips.metadata)
+
+    train, test = reversible(120, 1), reversible(60, 2)
+    task = open_task(train, Shape.of(train.metadata))
+    task.attach_test(test)
+    frames = FrozenFrames(Patches(16, 16), 4)
+    both, ahead = (
+        learn(task, lambda parts=parts: FrozenVideo(frames, 1e-3, 0.5, parts))
+        for parts in ((PLACE, MOTION), (TREND,))
+    )
+    truth = task.test.labels()
+    assert nauc(truth, both(task.test, task.test.rows)) < 0.5
+    assert nauc(truth, ahead(task.test, task.test.rows)) > 0.8
