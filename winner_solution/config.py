@@ -42,6 +42,12 @@ GUARD_SECONDS = 15.0  # a step that is this late is given up, whatever it does
 GUARD_LOOK_SECONDS = 0.5
 MEMORY_FLOOR_BYTES = 150_000_000  # with less left, the step that runs is given up
 
+PROBE_EXAMPLES = 32  # looked at before anything is decided
+DECODED_EXAMPLES = 8  # that decoding is timed with, at most
+DECODED_SECONDS = 0.05  # ... and for no longer than this and one example
+AUDIO_MIN_STEPS = 2000  # a quarter of a second at 8 kHz; shorter series are not sound
+GENERIC_PIXELS = 8  # side of the pictures that the fallback looks at
+GENERIC_STEPS = 64  # points of a series that it looks at
 CACHE_SHARE = 0.15  # of the free memory, for decoded examples of a subset; the rest decodes anew
 CACHE_MAX_BYTES = 1_200_000_000
 HALF_MIN_COLUMNS = 1000  # features of more columns are kept in half precision
@@ -62,6 +68,7 @@ SHIFT_MAX_SECONDS = 20.0
 SHIFT_MAX_ROWS = 1500  # looked at, for distances among them are a square matrix
 SHIFT_LEAST = 0.05  # excess over one half of the chance that a test row is farther
 SHIFT_ERRORS = 1.64  # ... and in standard errors: one in twenty by chance
+SHIFT_LIMIT = 5.0  # of a standardised feature
 SHIFT_CLUSTERS = (0.85, 0.7, 0.6, 0.5, 0.42, 0.35, 0.25, 0.18, 0.12, 0.08, 0.05)  # to the row
 
 # Ensemble -----------------------------------------------------------------------------------
@@ -79,6 +86,9 @@ RIDGE_ALPHAS = (1.0, 10.0, 100.0, 1e3, 1e4, 1e5)  # for standardised features
 RIDGE_MIN_ROWS = 8
 RIDGE_MAX_FEATURES = 3000  # more are projected at random
 RIDGE_MAX_ROWS = 20_000
+RIDGE_LIMIT = 10.0  # of a standardised feature
+RIDGE_UNSCALED_VARIANCE = 1000.0  # in all, as of so many standardised features: penalties are alike
+FROZEN_FIRST_ROWS = 1000  # that a head on costly features learns from first
 
 # Tables ---------------------------------------------------------------------------------------
 CATEGORY_MAX_VALUES = 40  # whole-number columns of at most this many values are also one-hot
@@ -136,8 +146,11 @@ RATIO_MAX_CLASSES = 20
 TEXT_HASHES = 2**21  # columns that words, and runs of words or letters, are hashed to
 TEXT_MAX_TOKENS = 2000  # of a document
 TEXT_MAX_LETTERS = 3000  # of a document
+TEXT_LETTER_RUNS = (1, 2, 3, 4, 5)
+ENCODER_MAX_TOKENS = 128  # word pieces of a document
 
 TUNE_LAYERS = 3  # of the sentence encoder, the last ones
+TUNE_TOKENS_PER_WORD = 1.4
 TUNE_EPOCHS = 3
 TUNE_BATCH = 16
 TUNE_LEARNING_RATE = 1e-4
@@ -159,11 +172,19 @@ ROCKET_STEPS_RANGE = (16, 512)
 ROCKET_FEATURES = 4000
 ROCKET_MIXES = 12
 ROCKET_MEL_STEPS = 96
+MEL_WINDOW = 512  # samples
+MEL_BANDS = 40
+MEL_COEFFICIENTS = 20
+MEL_MAX_SAMPLES = 320_000  # of a clip: 20 s at 16 kHz, in four stretches
+MEL_STRETCHES = 4
+SOUND_MAX_WINDOWS = 20  # of a clip, evenly spread
+SPEECH_MAX_SAMPLES = 80_000  # 5 s: longer clips give their middle
 
 # Clips ------------------------------------------------------------------------------------------
 CLIP_SIDE = 24
 CLIP_FRAMES = 12
 MOUNTED_FRAMES = 4  # of a clip, seen by the operator's networks
+CLIP_CLOSES = 0.5  # prior of heads on frozen networks
 CLIP_PATCH_SIDE = 48
 CLIP_PATCHES = 128
 CLIP_LOOKS = 8  # frames that patches are looked for in
@@ -173,6 +194,13 @@ TREND_CLOSES = 0.1  # prior of the head that tells directions; its features are 
 PIXEL_SIDE = 16  # of the first answer
 PATCH_SIDE = 32
 PATCH_COUNTS = (64, 256)
+PATCH_PIXELS = 6  # of a patch's side
+PATCH_GRID = 2  # cells of a side that responses are averaged over
+PATCH_CONTRAST = 10.0  # added to the variance of a patch, in grey levels of 0..255
+PATCH_SMOOTH = 0.5  # added to the variances that whitening divides by, of patches of unit variance
+PATCH_THRESHOLD = 0.25
+PATCH_PICTURES = 64  # that patches are drawn from
+PATCH_DRAWN = 20_000  # patches that whitening is learnt from
 NET_SIDE = 32
 NET_WIDTH = 16
 NET_BATCH = 32

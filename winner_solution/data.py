@@ -37,9 +37,6 @@ Floats = NDArray[np.float32]
 
 BLOCK = 64  # rows between two looks at the clock
 LARGEST = np.float32(1e15)  # values beyond are cut: sums of their squares must stay finite
-PROBE = 32  # examples looked at before anything is decided
-READ_ROWS = 8  # examples that decoding is timed with, at most
-READ_SECONDS = 0.05  # ... and for no longer than this and one example
 
 
 class Extractor(Protocol):
@@ -312,10 +309,10 @@ def open_task(dataset: Dataset, shape: Shape) -> Task:
     train = Subset(dataset, shape, index)
     labels = train.labels()
     domain, decoding = route(shape), 0.0
-    look = np.linspace(0, len(train) - 1, min(PROBE, len(train))).astype(np.intp)
+    look = np.linspace(0, len(train) - 1, min(config.PROBE_EXAMPLES, len(train))).astype(np.intp)
     if domain in (Domain.IMAGE, Domain.VIDEO):
         train.frame = _frame(train, look)
-        decoding = _picture_seconds(train, look[:: max(1, len(look) // READ_ROWS)])
+        decoding = _picture_seconds(train, look[:: max(1, len(look) // config.DECODED_EXAMPLES)])
     else:
         domain = probe(domain, train.examples(look))
     multilabel = bool((np.round(labels.sum(axis=1), 3) != 1).any())
@@ -331,7 +328,7 @@ def _picture_seconds(subset: Subset, rows: Rows) -> float:
         start = time.monotonic()
         subset.frames(np.array([row]), config.PIXEL_SIDE, count)
         taken.append(time.monotonic() - start)
-        if sum(taken) > READ_SECONDS:
+        if sum(taken) > config.DECODED_SECONDS:
             break
     return float(np.median(taken)) / count / cores()
 

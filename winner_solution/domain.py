@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from . import config
+
 if TYPE_CHECKING:
     from autodl.dataset import Metadata
-
-AUDIO_MIN_STEPS = 2000  # a quarter of a second at 8 kHz; shorter series are not sound
 
 
 class Domain(enum.Enum):
@@ -82,7 +82,7 @@ def probe(domain: Domain, examples: list[NDArray[np.float32]]) -> Domain:
     """Correct ``domain`` by a look at some examples, each (T, H, W, C)."""
     if domain is Domain.SERIES and examples:
         steps = np.median([len(example) for example in examples])
-        if steps >= AUDIO_MIN_STEPS and examples[0][0].size <= 2:
+        if steps >= config.AUDIO_MIN_STEPS and examples[0][0].size <= 2:
             return Domain.AUDIO
     return domain
 

@@ -15,9 +15,6 @@ from .metric import nauc
 
 Floats = NDArray[np.float32]
 
-STANDARD_LIMIT = 10.0
-UNSCALED_VARIANCE = 1000.0  # in all: as of so many standardised features, so penalties are alike
-
 
 @dataclass(frozen=True)
 class LinearHead:
@@ -51,11 +48,11 @@ def fit_ridge(
     """
     mean = features.mean(axis=0)
     scale = features.std(axis=0)
-    limit = STANDARD_LIMIT
+    limit = config.RIDGE_LIMIT
     if standardise:
         scale = np.where(scale > 1e-6 * max(float(scale.max(initial=0.0)), 1e-30), scale, np.inf)
     else:
-        total = float(np.sqrt((scale**2).sum() / UNSCALED_VARIANCE))
+        total = float(np.sqrt((scale**2).sum() / config.RIDGE_UNSCALED_VARIANCE))
         scale, limit = np.full_like(scale, max(total, 1e-30)), np.inf
     projection = None
     if features.shape[1] > config.RIDGE_MAX_FEATURES and len(features) > config.RIDGE_MAX_FEATURES:

@@ -23,8 +23,6 @@ if TYPE_CHECKING:
     from .budget import Deadline
     from .data import Task
 
-LIMIT = 5.0  # of a standardised feature
-
 
 def folds_for(task: Task, deadline: Deadline) -> list[Fold]:
     """``matched_folds`` of a task whose test examples and ``look`` are known.
@@ -57,7 +55,9 @@ def matched_folds(
         return folds
     mean, scale = train.mean(axis=0), train.std(axis=0)
     scale = np.where(scale > 0, scale, np.inf)
-    train, test = (np.clip((x - mean) / scale, -LIMIT, LIMIT) for x in (train, test))
+    train, test = (
+        np.clip((x - mean) / scale, -config.SHIFT_LIMIT, config.SHIFT_LIMIT) for x in (train, test)
+    )
     rng = np.random.default_rng(seed)
     sample = np.sort(rng.permutation(len(train))[: config.SHIFT_MAX_ROWS])
     among, across = cdist(train[sample], train[sample]), cdist(test, train[sample])

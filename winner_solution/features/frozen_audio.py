@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from .. import config
 from ..data import Floats, Subset, spread
 from ..machine import cores
 from ..nets.runtime import open_session, require
@@ -22,12 +23,10 @@ from ..weights import get
 
 WINDOW = 15_600  # samples: 0.975 s at 16 kHz
 HOP = 7_800
-MAX_WINDOWS = 20  # of a clip, evenly spread
 INTEGER_SCALE = 32_768.0  # of samples that were kept as 16-bit integers
 LOGITS = "BiasAdd"  # in the name of the tensor before the sigmoid
 CLASSES = 521
 SPEECH_MIN_SAMPLES = 1_600
-SPEECH_MAX_SAMPLES = 80_000  # 5 s: longer clips give their middle
 
 
 class FrozenSound:
@@ -93,7 +92,7 @@ class FrozenSpeech:
     def _describe(self, series: Floats) -> Floats:
         from ..nets.whisper import power_spectra
 
-        wave = middle(wave_of(series), SPEECH_MAX_SAMPLES)
+        wave = middle(wave_of(series), config.SPEECH_MAX_SAMPLES)
         wave = np.pad(wave, (0, max(0, SPEECH_MIN_SAMPLES - len(wave))))
         features: Floats = self._session.run(None, {"power": power_spectra(wave)[None]})[0]
         return features
@@ -115,7 +114,8 @@ def middle(wave: Floats, size: int) -> Floats:
 def windows(wave: Floats) -> list[Floats]:
     """Overlapping windows of a wave, float32 (WINDOW,) each; the last is padded."""
     starts = range(0, max(len(wave) - HOP, 1), HOP)
-    chosen = spread(starts, MAX_WINDOWS) if len(starts) > MAX_WINDOWS else starts
+    most = config.SOUND_MAX_WINDOWS
+    chosen = spread(starts, most) if len(starts) > most else starts
     parts = [wave[start : start + WINDOW] for start in chosen]
     return [np.pad(part, (0, WINDOW - len(part))) for part in parts]
 

@@ -8,13 +8,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from .. import config
 from ..data import Floats, Subset
 from ..machine import cores
 from ..nets.runtime import open_session, require
 from ..split import Rows
 from ..weights import get
 
-MAX_TOKENS = 128
 BATCH = 16
 ENGLISH = frozenset("the and of to is in that for you it".split())
 
@@ -35,7 +35,7 @@ class FrozenEnglish:
 
         self._tokenizer = Tokenizer.from_file(str(get("minilm-tokenizer")))
         self._tokenizer.no_padding()
-        self._tokenizer.enable_truncation(MAX_TOKENS)
+        self._tokenizer.enable_truncation(config.ENCODER_MAX_TOKENS)
         self._session = open_session(str(get("minilm")), cores())
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -51,7 +51,7 @@ class FrozenEnglish:
         return _by_length(self.tokenize(texts), self._run)
 
     def tokenize(self, texts: Sequence[str]) -> list[list[int]]:
-        """Ids of each text, at most MAX_TOKENS."""
+        """Ids of each text, at most ENCODER_MAX_TOKENS."""
         return [encoding.ids for encoding in self._tokenizer.encode_batch(list(texts))]
 
     def inputs(self, tokens: Sequence[Sequence[int]]) -> dict[str, NDArray[Any]]:
@@ -81,7 +81,7 @@ class FrozenMultilingual:
         from ..nets.e5 import make_tokenizer, read_e5, sentence_features
 
         self.file = read_e5(get("e5-small"))
-        self._tokenizer = make_tokenizer(self.file, MAX_TOKENS)
+        self._tokenizer = make_tokenizer(self.file, config.ENCODER_MAX_TOKENS)
         self._session = open_session(sentence_features(self.file), cores())
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -97,7 +97,7 @@ class FrozenMultilingual:
         return _by_length(self.tokenize(texts), self._run)
 
     def tokenize(self, texts: Sequence[str]) -> list[list[int]]:
-        """Ids of each text, at most MAX_TOKENS."""
+        """Ids of each text, at most ENCODER_MAX_TOKENS."""
         asked = [f"query: {text}" for text in texts]  # as it was trained
         return [encoding.ids for encoding in self._tokenizer.encode_batch(asked)]
 

@@ -5,13 +5,11 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from .. import config
 from ..data import Subset, spread
 from ..split import Rows
 
 Floats = NDArray[np.float32]
-
-_PIXELS = 8  # side of the picture that is looked at
-_STEPS = 64  # points of a series
 
 
 class Generic:
@@ -23,7 +21,8 @@ class Generic:
     def __call__(self, subset: Subset, rows: Rows) -> Floats:
         """float32 (n, F)."""
         if subset.frame is not None:
-            frames = subset.frames(rows, _PIXELS, 1 if subset.shape.steps == 1 else self.count)
+            count = 1 if subset.shape.steps == 1 else self.count
+            frames = subset.frames(rows, config.GENERIC_PIXELS, count)
             return frames.reshape(len(rows), -1).astype(np.float32)
         if subset.shape.sparse and subset.shape.cols > 1:
             return hashed_columns(subset, rows)
@@ -41,11 +40,11 @@ def hashed_columns(subset: Subset, rows: Rows, size: int = 1024) -> Floats:
 
 def _describe(series: Floats) -> Floats:
     """Moments, changes and evenly spread values of (T, d); d above 64 is averaged away."""
-    if series.shape[1] > _STEPS:
+    if series.shape[1] > config.GENERIC_STEPS:
         if len(series) == 1:
             return np.asarray(series[0][:4096])
         series = series.mean(axis=1, keepdims=True)
     change = np.abs(np.diff(series, axis=0)) if len(series) > 1 else np.zeros_like(series)
-    points = np.stack(spread(series, _STEPS)).ravel()
+    points = np.stack(spread(series, config.GENERIC_STEPS)).ravel()
     parts = [series.mean(0), series.std(0), series.min(0), series.max(0), change.mean(0)]
     return np.concatenate([*parts, np.log1p([len(series)]), points]).astype(np.float32)

@@ -10,16 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.fft import dct, rfft
 
+from .. import config
 from ..data import Subset
 from ..split import Rows
 
 Floats = NDArray[np.float32]
-
-WINDOW = 512
-BANDS = 40
-COEFFICIENTS = 20
-MAX_SAMPLES = 320_000  # of a clip: 20 s at 16 kHz, in four stretches
-STRETCHES = 4
 
 
 class MelStatistics:
@@ -46,18 +41,19 @@ class MelCourse:
 
 
 def mel_bands(series: Floats) -> Floats:
-    """Log energies, float32 (frames, BANDS), of (T, channels); hop half a window, at least one."""
+    """Log energies, float32 (frames, bands), of (T, channels); hop half a window, at least one."""
     wave = series.mean(axis=1)
-    if len(wave) > MAX_SAMPLES:
-        length = MAX_SAMPLES // STRETCHES
-        starts = np.linspace(0, len(wave) - length, STRETCHES).astype(int)
+    if len(wave) > config.MEL_MAX_SAMPLES:
+        length = config.MEL_MAX_SAMPLES // config.MEL_STRETCHES
+        starts = np.linspace(0, len(wave) - length, config.MEL_STRETCHES).astype(int)
         wave = np.concatenate([wave[start : start + length] for start in starts])
     wave = wave - wave.mean()
     wave = wave / max(float(np.abs(wave).max()), 1e-9)
-    hop = WINDOW // 2 if len(wave) > 16 * WINDOW else WINDOW // 4
-    if len(wave) < WINDOW:
-        wave = np.pad(wave, (0, WINDOW - len(wave)))
-    frames = np.lib.stride_tricks.sliding_window_view(wave, WINDOW)[::hop]
+    window = config.MEL_WINDOW
+    hop = window // 2 if len(wave) > 16 * window else window // 4
+    if len(wave) < window:
+        wave = np.pad(wave, (0, window - len(wave)))
+    frames = np.lib.stride_tricks.sliding_window_view(wave, window)[::hop]
     power = np.abs(rfft(frames * _HANN, axis=1)) ** 2
     return np.asarray(np.log(power.astype(np.float32) @ _FILTERS + np.float32(1e-5)))
 
@@ -76,7 +72,7 @@ def resample(series: Floats, steps: int) -> Floats:
 
 
 def _statistics(bands: Floats) -> Floats:
-    cepstra = dct(bands, axis=1, norm="ortho")[:, :COEFFICIENTS]
+    cepstra = dct(bands, axis=1, norm="ortho")[:, : config.MEL_COEFFICIENTS]
     change = np.diff(cepstra, axis=0) if len(cepstra) > 1 else np.zeros_like(cepstra)
     parts = [
         *(bands.mean(0), bands.std(0), np.percentile(bands, 90, axis=0)),
@@ -85,21 +81,22 @@ def _statistics(bands: Floats) -> Floats:
         *(part.mean(axis=0) for part in np.array_split(cepstra, 4) if len(part)),
     ]
     flat = np.concatenate(parts)
-    size = 3 * BANDS + 11 * COEFFICIENTS
+    size = 3 * config.MEL_BANDS + 11 * config.MEL_COEFFICIENTS
     flat = np.append(np.pad(flat, (0, size - len(flat))), np.log(len(bands)))
     return flat.astype(np.float32)
 
 
 def _filters() -> Floats:
-    """Triangles (WINDOW / 2 + 1, BANDS) at equal steps of the mel scale, 0 to 8 kHz."""
-    top = 2595 * np.log10(1 + 8000 / 700)
-    centres = 700 * (10 ** (np.linspace(0, top, BANDS + 2) / 2595) - 1) / 8000 * (WINDOW // 2)
-    bins = np.arange(WINDOW // 2 + 1)[:, None]
+    """Triangles (window / 2 + 1, bands) at equal steps of the mel scale, 0 to 8 kHz."""
+    top, half = 2595 * np.log10(1 + 8000 / 700), config.MEL_WINDOW // 2
+    steps = np.linspace(0, top, config.MEL_BANDS + 2)
+    centres = 700 * (10 ** (steps / 2595) - 1) / 8000 * half
+    bins = np.arange(half + 1)[:, None]
     widths = np.maximum(np.diff(centres), 1.0)
     rise = (bins - centres[:-2]) / widths[:-1]
     fall = (centres[2:] - bins) / widths[1:]
     return np.maximum(0, np.minimum(rise, fall)).astype(np.float32)
 
 
-_HANN = np.hanning(WINDOW).astype(np.float32)
+_HANN = np.hanning(config.MEL_WINDOW).astype(np.float32)
 _FILTERS = _filters()

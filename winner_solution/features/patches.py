@@ -18,18 +18,11 @@ from ..split import Rows
 
 Floats = NDArray[np.float32]
 
-PATCH = 6  # pixels of a side
-GRID = 2  # cells of a side that responses are averaged over
-CONTRAST = 10.0  # added to the variance of a patch, in grey levels of 0..255
-SMOOTH = 0.5  # added to the variances that whitening divides by, of patches of unit variance
-THRESHOLD = 0.25
-LEARNT_FROM = 64  # pictures
-DRAWN = 20_000  # patches that whitening is learnt from
 BATCH_VALUES = 8_000_000  # of patches at a time
 
 
 class Patches:
-    """``count`` filters on pictures of ``side`` pixels: 2 x count x GRID^2 features.
+    """``count`` filters on pictures of ``side`` pixels: 2 x count x PATCH_GRID^2 features.
 
     The filters are learnt at the first call, which is for training rows: from pictures spread over
     all of them, or from the pixels that are given.
@@ -45,7 +38,7 @@ class Patches:
     def __call__(self, subset: Subset, rows: Rows) -> Floats:
         """float32 (n, F)."""
         if self._filters is None:
-            spread = subset.rows[:: -(-len(subset) // LEARNT_FROM)]
+            spread = subset.rows[:: -(-len(subset) // config.PATCH_PICTURES)]
             self._filters = self._learn(_enlarge(subset.images(spread, self.side)))
         return self.of_pixels(subset.images(rows, self.side), subset.frame)
 
@@ -54,8 +47,8 @@ class Patches:
         pixels = _enlarge(pixels)
         if self._filters is None:
             self._filters = self._learn(pixels)
-        values = PATCH**2 * pixels.shape[3]
-        places = (pixels.shape[1] - PATCH + 1) * (pixels.shape[2] - PATCH + 1)
+        down, across = (size - config.PATCH_PIXELS + 1 for size in pixels.shape[1:3])
+        values, places = config.PATCH_PIXELS**2 * pixels.shape[3], down * across
         batch = max(1, BATCH_VALUES // (values * places))
         parts = [self._respond(pixels[i : i + batch]) for i in range(0, len(pixels), batch)]
         return np.concatenate(parts)
@@ -64,11 +57,12 @@ class Patches:
         """The mean, whitening, and filters that are whitened patches of length one."""
         rng = np.random.default_rng(config.SEED)
         windows = _windows(pixels)
-        places = [rng.integers(size, size=DRAWN) for size in windows.shape[:3]]
-        drawn = _normalise(windows[tuple(places)].reshape(DRAWN, -1).astype(np.float32))
+        count = config.PATCH_DRAWN
+        places = [rng.integers(size, size=count) for size in windows.shape[:3]]
+        drawn = _normalise(windows[tuple(places)].reshape(count, -1).astype(np.float32))
         mean = drawn.mean(axis=0)
         values, vectors = np.linalg.eigh(np.cov(drawn - mean, rowvar=False))
-        whiten = (vectors / np.sqrt(np.maximum(values, 0) + SMOOTH)) @ vectors.T
+        whiten = (vectors / np.sqrt(np.maximum(values, 0) + config.PATCH_SMOOTH)) @ vectors.T
         chosen = (drawn[: self._count] - mean) @ whiten
         chosen /= np.maximum(np.linalg.norm(chosen, axis=1, keepdims=True), 1e-6)
         return np.asarray(mean, np.float32), np.asarray(whiten @ chosen.T, np.float32)
@@ -81,25 +75,27 @@ class Patches:
         patches = _normalise(windows.reshape(n * height * width, -1).astype(np.float32))
         response = ((patches - mean) @ filters).reshape(n, height, width, -1)
         cells = []
-        for part in np.array_split(response, min(GRID, height), axis=1):
-            for cell in np.array_split(part, min(GRID, width), axis=2):
-                cells.append(np.maximum(cell - THRESHOLD, 0).mean(axis=(1, 2)))
-                cells.append(np.maximum(-cell - THRESHOLD, 0).mean(axis=(1, 2)))
+        for part in np.array_split(response, min(config.PATCH_GRID, height), axis=1):
+            for cell in np.array_split(part, min(config.PATCH_GRID, width), axis=2):
+                cells.append(np.maximum(cell - config.PATCH_THRESHOLD, 0).mean(axis=(1, 2)))
+                cells.append(np.maximum(-cell - config.PATCH_THRESHOLD, 0).mean(axis=(1, 2)))
         return np.asarray(np.nan_to_num(np.concatenate(cells, axis=1)), np.float32)
 
 
 def _enlarge(pixels: Pixels) -> Pixels:
     """At least a patch high and wide, by repeating the last row and column."""
-    short = [(0, max(0, PATCH - size)) for size in pixels.shape[1:3]]
+    short = [(0, max(0, config.PATCH_PIXELS - size)) for size in pixels.shape[1:3]]
     return np.pad(pixels, ((0, 0), *short, (0, 0)), mode="edge")
 
 
 def _windows(pixels: Pixels) -> Pixels:
-    """A view (n, places down, places across, channels, PATCH, PATCH)."""
-    return sliding_window_view(pixels, (PATCH, PATCH), axis=(1, 2))
+    """A view (n, places down, places across, channels, size, size)."""
+    size = config.PATCH_PIXELS
+    return sliding_window_view(pixels, (size, size), axis=(1, 2))
 
 
 def _normalise(patches: Floats) -> Floats:
     """Each patch without its mean, divided by its contrast."""
     patches = patches - patches.mean(axis=1, keepdims=True)
-    return np.asarray(patches / np.sqrt(patches.var(axis=1, keepdims=True) + CONTRAST), np.float32)
+    contrast = np.sqrt(patches.var(axis=1, keepdims=True) + config.PATCH_CONTRAST)
+    return np.asarray(patches / contrast, np.float32)

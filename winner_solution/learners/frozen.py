@@ -16,13 +16,11 @@ from ..data import Extractor, Task
 from ..domain import Domain, Shape
 from ..features.frozen_audio import (
     HOP,
-    MAX_WINDOWS,
-    SPEECH_MAX_SAMPLES,
     FrozenSound,
     FrozenSpeech,
 )
 from ..features.frozen_image import FrozenFrames, FrozenImage
-from ..features.frozen_text import MAX_TOKENS, FrozenEnglish, FrozenMultilingual, is_english
+from ..features.frozen_text import FrozenEnglish, FrozenMultilingual, is_english
 from ..features.mounted_image import mounted_images
 from ..machine import cores
 from ..mounted import turned_off
@@ -37,10 +35,9 @@ from .tuned_text import TunedText
 
 Maker = Callable[[], Learner]
 
-FIRST, MOST = 1000, config.RIDGE_MAX_ROWS  # rows of a first and of the last step
+SIZES = (config.FROZEN_FIRST_ROWS, config.RIDGE_MAX_ROWS)  # rows of a first and of the last step
 LOOK = 16  # examples whose lengths are looked at
 LEAST_SECONDS = 1e-3  # of any row
-VIDEO_CLOSES = 0.5  # the prior share of the gap to a perfect score
 
 
 def frozen_learners(domain: Domain, shape: Shape) -> list[Learner]:
@@ -60,11 +57,11 @@ def frozen_learners(domain: Domain, shape: Shape) -> list[Learner]:
 def _mounted(domain: Domain) -> list[Learner]:
     """Learners on the operator's networks, whose seconds are measured here and on all cores."""
     if domain is Domain.IMAGE:
-        return [Linear(image, image.row_seconds, (FIRST, MOST)) for image in mounted_images()]
+        return [Linear(image, image.row_seconds, SIZES) for image in mounted_images()]
     if domain is Domain.VIDEO:
         count = config.MOUNTED_FRAMES
         return [
-            FrozenVideo(FrozenFrames(image, count), count * image.row_seconds, VIDEO_CLOSES)
+            FrozenVideo(FrozenFrames(image, count), count * image.row_seconds, config.CLIP_CLOSES)
             for image in mounted_images()
         ]
     return []
@@ -73,7 +70,7 @@ def _mounted(domain: Domain) -> list[Learner]:
 def _makers(domain: Domain, shape: Shape) -> list[Maker]:
     if domain is Domain.IMAGE:
         return [
-            lambda: _linear(FrozenImage("mobilenet-v2", 64), 1.4e-3, first=FIRST),
+            lambda: _linear(FrozenImage("mobilenet-v2", 64), 1.4e-3, config.FROZEN_FIRST_ROWS),
             lambda: _linear(FrozenImage("mobilenet-v2", 128), 3.8e-3),
             lambda: _linear(FrozenImage("efficientnet-lite2", 160), 9.5e-3),
             lambda: Kernel(FrozenImage("mobilenet-v2", 128), 3.8e-3 / cores()),
@@ -88,18 +85,18 @@ def _makers(domain: Domain, shape: Shape) -> list[Maker]:
         ]
     if domain is Domain.AUDIO:  # by the sample
         return [
-            lambda: ByLength(FrozenSound(), 1.4e-7, longest=MAX_WINDOWS * HOP),
-            lambda: ByLength(FrozenSpeech(), 4e-7, longest=SPEECH_MAX_SAMPLES),
+            lambda: ByLength(FrozenSound(), 1.4e-7, longest=config.SOUND_MAX_WINDOWS * HOP),
+            lambda: ByLength(FrozenSpeech(), 4e-7, longest=config.SPEECH_MAX_SAMPLES),
         ]
     if domain is Domain.TEXT and is_english(shape.vocabulary):  # by the word
         return [
-            lambda: ByLength(FrozenMultilingual(), 2.5e-4, longest=MAX_TOKENS),
-            lambda: ByLength(FrozenEnglish(), 3.5e-4, longest=MAX_TOKENS),
+            lambda: ByLength(FrozenMultilingual(), 2.5e-4, longest=config.ENCODER_MAX_TOKENS),
+            lambda: ByLength(FrozenEnglish(), 3.5e-4, longest=config.ENCODER_MAX_TOKENS),
             TunedText,
         ]
     if domain is Domain.TEXT and shape.vocabulary:  # codes without words are no text
         return [
-            lambda: ByLength(FrozenMultilingual(), 4e-4, longest=MAX_TOKENS),
+            lambda: ByLength(FrozenMultilingual(), 4e-4, longest=config.ENCODER_MAX_TOKENS),
             TunedText,
         ]
     return []
@@ -109,7 +106,7 @@ class ByLength(Linear):
     """Ridge regression on features that cost more for longer examples, up to ``longest`` steps."""
 
     def __init__(self, extractor: Extractor, step_seconds: float, longest: int) -> None:
-        super().__init__(extractor, 0.0, (FIRST, MOST))
+        super().__init__(extractor, 0.0, SIZES)
         self._step_seconds = step_seconds / cores()
         self._longest = longest
 
@@ -122,8 +119,10 @@ class ByLength(Linear):
         return super().steps(task)
 
 
-def _linear(extractor: Extractor, row_seconds: float, first: int = MOST) -> Learner:
-    return Linear(extractor, row_seconds / cores(), (first, MOST))
+def _linear(
+    extractor: Extractor, row_seconds: float, first: int = config.RIDGE_MAX_ROWS
+) -> Learner:
+    return Linear(extractor, row_seconds / cores(), (first, config.RIDGE_MAX_ROWS))
 
 
 def _tuned(network: str) -> Learner:
@@ -136,7 +135,7 @@ def _video(
     side: int,
     frames: int,
     frame_seconds: float,
-    closes: float = VIDEO_CLOSES,
+    closes: float = config.CLIP_CLOSES,
     parts: tuple[int, ...] = (PLACE, MOTION),
 ) -> Learner:
     extractor = FrozenFrames(FrozenImage(network, side), frames)

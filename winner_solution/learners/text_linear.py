@@ -16,7 +16,6 @@ from ..svm import fit_svm
 from .base import Predictor, Scores, Step
 
 WORDS, RICH, RATIOS = 1, 2, 3
-LETTER_RUNS = (1, 2, 3, 4, 5)
 Counter = Callable[[Codes], list[sparse.csr_matrix]]
 
 
@@ -77,7 +76,9 @@ class TextLinear:
         def count(texts: Codes) -> list[sparse.csr_matrix]:
             return [
                 count_grams(words.expand(texts, config.TEXT_MAX_TOKENS), (1, 2), size),
-                count_grams(letters.expand(texts, config.TEXT_MAX_LETTERS), LETTER_RUNS, size),
+                count_grams(
+                    letters.expand(texts, config.TEXT_MAX_LETTERS), config.TEXT_LETTER_RUNS, size
+                ),
             ]
 
         return count

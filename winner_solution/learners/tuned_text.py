@@ -9,7 +9,7 @@ import numpy as np
 from .. import config
 from ..budget import Deadline
 from ..data import Floats, Subset, Task
-from ..features.frozen_text import MAX_TOKENS, texts_of
+from ..features.frozen_text import texts_of
 from ..features.text_layers import LowerLayers, UpperLayers
 from ..logistic import fit_logistic
 from ..machine import cores
@@ -17,7 +17,6 @@ from ..split import Rows
 from .base import Predictor, Scores, Step
 
 LOOK = 64  # texts whose lengths are looked at
-TOKENS_PER_WORD = 1.4
 # Seconds of a token in a layer, on one core: run in 8-bit integers; trained, forth and back.
 RUN, TRAIN = 4.6e-5, 1.8e-4
 
@@ -39,8 +38,8 @@ class TunedText:
         look = task.train.tokens(task.train.rows[:: max(1, n // LOOK)])
         words = np.array([len(codes) for codes in look])
         if task.shape.vocabulary and np.mean([len(t) for t in task.shape.vocabulary[:1000]]) > 2:
-            words = words * TOKENS_PER_WORD
-        tokens = float(np.minimum(words + 2, MAX_TOKENS).mean())
+            words = words * config.TUNE_TOKENS_PER_WORD
+        tokens = float(np.minimum(words + 2, config.ENCODER_MAX_TOKENS).mean())
         most = min(n, int(config.TUNE_MAX_TOKENS / tokens))
         if n < config.TUNE_MIN_ROWS:
             return []

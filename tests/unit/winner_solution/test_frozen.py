@@ -6,11 +6,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from winner_solution import config
 from winner_solution.data import Extractor, Floats, Subset
 from winner_solution.domain import Domain, Shape
 from winner_solution.features.frozen_audio import (
     HOP,
-    MAX_WINDOWS,
     WINDOW,
     FrozenSound,
     FrozenSpeech,
@@ -101,7 +101,7 @@ def test_clips_tell_the_place_from_the_motion() -> None:
 def test_a_sound_of_any_length_gives_whole_windows(samples: int) -> None:
     parts = windows(wave_of(RNG.normal(size=(samples, 1)).astype(np.float32)))
     assert {part.shape for part in parts} == {(WINDOW,)}
-    assert len(parts) == min(MAX_WINDOWS, max(1, -(-(samples - HOP) // HOP)))
+    assert len(parts) == min(config.SOUND_MAX_WINDOWS, max(1, -(-(samples - HOP) // HOP)))
 
 
 def test_integer_samples_are_scaled_and_the_mean_is_taken_out() -> None:
