@@ -5,7 +5,7 @@ from __future__ import annotations
 import statistics
 from collections import defaultdict
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
 Key = TypeVar("Key")
@@ -64,12 +64,8 @@ def table(results: list[Result], budget: float) -> str:
 
 def summary(results: list[Result]) -> str:
     """A Markdown table of the solutions: mean ALC, mean rank and failures on what they take."""
-    by_dataset = defaultdict(list)
-    for result in results:
-        if result.status != SKIPPED:
-            by_dataset[result.dataset].append(result)
     ranks = defaultdict(list)
-    for runs in by_dataset.values():
+    for runs in _grouped(_averaged(results), lambda r: r.dataset).values():
         for r in runs:
             better = sum((other.alc or 0) > (r.alc or 0) for other in runs)
             equal = sum((other.alc or 0) == (r.alc or 0) for other in runs)
@@ -129,6 +125,16 @@ def noise(results: list[Result]) -> str:
     head = ["dataset", "solution", "weights", "seeds", "ALC", "deviation", "range"]
     head += ["end", "deviation", "range"]
     return "\n".join(["| " + " | ".join(head) + " |", "|" + "---|" * 10, *lines]) + "\n"
+
+
+def _averaged(results: list[Result]) -> list[Result]:
+    """One for all seeds of the same run, with their mean ALC; those that were skipped left out."""
+    taken = [result for result in results if result.status != SKIPPED]
+    means = []
+    for runs in _grouped(taken, lambda r: (r.dataset, r.solution, r.weights)).values():
+        worst = min(runs, key=lambda r: r.status == "succeeded")
+        means.append(replace(worst, alc=statistics.fmean(r.alc or 0 for r in runs)))
+    return means
 
 
 def _grouped(results: list[Result], key: Callable[[Result], Key]) -> dict[Key, list[Result]]:

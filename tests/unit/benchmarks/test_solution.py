@@ -83,6 +83,7 @@ def test_each_dataset_says_whether_we_are_above_every_other() -> None:
     assert tables.verdicts(runs[:2]) == ""
     (line,) = tables.noise(runs).splitlines()[2:]
     assert line.startswith("| d | winner | yes | 2 | 0.700 | 0.141 | 0.200 |")
+    assert "| winner | yes | 1 | 0.700 | 2.00 | 0 |" in tables.summary(runs)
 
 
 def test_another_seed_is_a_copy_of_the_winner_with_that_seed(tmp_path: Path) -> None:
