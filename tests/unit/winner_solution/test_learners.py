@@ -86,6 +86,12 @@ LIGHT = {name: learner for name, learner in LEARNERS.items() if name != "convnet
 every_light = pytest.mark.parametrize(("domain", "make"), LIGHT.values(), ids=LIGHT.keys())
 
 
+SEVERAL_STEPS = (
+    *("boosting", "boosting-sparse", "forest", "forest-course", "forest-intervals"),
+    *("kernel", "perceptrons", "table-linear", "sparse-linear", "text-linear"),
+)
+
+
 @pytest.fixture(autouse=True)
 def short_cycles(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(config, "NET_CYCLES", ((4, 0.3),))
@@ -172,6 +178,20 @@ def test_steps_are_planned_with_a_cost_and_a_hope(domain: str, make) -> None:
     steps = make().steps(open_generated(domain, 120, 3))
     assert steps
     assert all(step.seconds > 0 and 0 < step.closes < 1 and step.rows > 0 for step in steps)
+
+
+@pytest.mark.parametrize("name", SEVERAL_STEPS)
+def test_more_budget_does_not_hurt(name: str) -> None:
+    domain, make = LEARNERS[name]
+    task = open_generated(domain, 160, 3)
+    learner = make()
+    scores = []
+    steps = learner.steps(task)
+    assert len(steps) > 1
+    for step in (steps[0], steps[-1]):
+        predict = learner.fit(task, step, task.train.rows, LATER)
+        scores.append(nauc(task.test.labels(), predict(task.test, task.test.rows)))
+    assert scores[1] >= scores[0] - 0.1
 
 
 def test_clips_that_differ_by_their_direction_alone_are_told_apart() -> None:
