@@ -2,8 +2,8 @@
 # Three images of one source: `api` answers and decides, `worker-cpu` and `worker-gpu` carry out runs. What is in each is told by
 # /opt/autodl/sbom.cdx.json (CycloneDX).
 #   docker build --target api -t autodl/api .
-# Pin the base by digest for a release: --build-arg PYTHON_IMAGE=python:3.12.12-slim-bookworm@sha256:...
-ARG PYTHON_IMAGE=python:3.12.12-slim-bookworm
+# The base is pinned by digest; docs/decisions/0035 tells where it comes from and how it is renewed.
+ARG PYTHON_IMAGE=python:3.12.12-slim-bookworm@sha256:593bd06efe90efa80dc4eee3948be7c0fde4134606dd40d8dd8dbcade98e669c
 
 FROM ${PYTHON_IMAGE} AS builder
 SHELL ["/bin/bash", "-euo", "pipefail", "-c"]

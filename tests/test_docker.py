@@ -20,6 +20,17 @@ def test_the_recipe_is_clean() -> None:
     assert done.stdout + done.stderr == ""
 
 
+def test_every_foreign_image_is_pinned_by_digest() -> None:
+    services = yaml.safe_load((ROOT / "compose.yaml").read_text())["services"].values()
+    images = re.findall(r"^ARG \w+_IMAGE=(\S+)$", DOCKERFILE, re.MULTILINE)
+    images += [service["image"] for service in services if "image" in service]
+    assert len(images) == 3
+    assert all(re.fullmatch(r"[\w./-]+:[\w.-]+@sha256:[0-9a-f]{64}", name) for name in images)
+    stages = set(re.findall(r" AS (\S+)$", DOCKERFILE, re.MULTILINE))
+    sources = set(re.findall(r"^FROM (\S+)", DOCKERFILE, re.MULTILINE))
+    assert sources - stages == {"${PYTHON_IMAGE}"}
+
+
 def test_what_is_copied_is_there_and_not_ignored() -> None:
     kept = re.findall(r"^!(\S+)$", (ROOT / ".dockerignore").read_text(), re.MULTILINE)
     assert all((ROOT / name).exists() for name in kept)

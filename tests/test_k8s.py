@@ -1,5 +1,6 @@
 """Each manifest is valid for the oldest and the newest Kubernetes, and says what is needed."""
 
+import re
 import socket
 import subprocess
 import sys
@@ -93,6 +94,14 @@ def test_production_pins_its_images_by_digest() -> None:
         c["image"] for spec in pod_specs("overlays/prod").values() for c in spec["containers"]
     }
     assert all("@sha256:" in image for image in images)
+
+
+def test_the_others_pin_what_is_not_ours() -> None:
+    images = {c["image"] for spec in pod_specs("overlays/dev").values() for c in spec["containers"]}
+    composed = yaml.safe_load((ROOT / "compose.yaml").read_text())["services"].values()
+    foreign = {service["image"] for service in composed if "image" in service}
+    assert foreign == {image for image in images if "/autodl/" not in image}
+    assert all(re.search("@sha256:[0-9a-f]{64}$", image) for image in foreign)
 
 
 def test_the_reconciler_alone_has_rights_and_only_these() -> None:
