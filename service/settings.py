@@ -247,7 +247,9 @@ class KubernetesSettings(BaseSettings):
     pull_secret: str = ""
     weights_claim: str = ""  # a volume of further pretrained weights, which runs see at /weights
     queue: str = ""  # Kueue's LocalQueue; empty: plain Jobs
+    check_queue: str = ""  # that of checks, which are short and need no GPU; empty: the same
     queue_priority: str = ""  # Kueue's WorkloadPriorityClass
+    check_queue_priority: str = ""  # ... of checks; empty: the same
 
 
 class SlurmSettings(BaseSettings):

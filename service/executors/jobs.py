@@ -81,15 +81,14 @@ def build_job(spec: RunSpec, tasks: dict[str, str], settings: KubernetesSettings
         TENANT_LABEL: spec.tenant,
         KIND_LABEL: spec.kind.value,
     }
-    queue = dict(labels)
-    if settings.queue:
-        queue[QUEUE_LABEL] = settings.queue
-    if settings.queue_priority:
-        queue[PRIORITY_LABEL] = settings.queue_priority
     return {
         "apiVersion": "batch/v1",
         "kind": "Job",
-        "metadata": {"name": spec.name, "namespace": settings.namespace, "labels": queue},
+        "metadata": {
+            "name": spec.name,
+            "namespace": settings.namespace,
+            "labels": labels | _queue(spec.kind, settings),
+        },
         "spec": {
             "backoffLimit": 0,
             "completions": 1,
@@ -104,6 +103,16 @@ def build_job(spec: RunSpec, tasks: dict[str, str], settings: KubernetesSettings
             },
         },
     }
+
+
+def _queue(kind: RunKind, settings: KubernetesSettings) -> dict[str, str]:
+    """The labels by which Kueue knows where a Job waits; none without it."""
+    queue, priority = settings.queue, settings.queue_priority
+    if kind is RunKind.CHECK:
+        queue = settings.check_queue or queue
+        priority = settings.check_queue_priority or priority
+    asked = {QUEUE_LABEL: queue, PRIORITY_LABEL: priority}
+    return {label: value for label, value in asked.items() if settings.queue and value}
 
 
 def _pod(spec: RunSpec, tasks: dict[str, str], settings: KubernetesSettings) -> Object:

@@ -124,6 +124,48 @@ def test_the_time_limit_is_on_the_pod_and_retries_are_ours(cluster, executor) ->
     assert job["template"]["spec"]["automountServiceAccountToken"] is False
 
 
+def test_a_gpu_may_be_a_slice_of_one(cluster, tmp_path) -> None:
+    slice_of_one = "nvidia.com/mig-1g.10gb"
+    make_executor(cluster, tmp_path, gpu_resource=slice_of_one).ensure(make_spec())
+    programs = {c["name"]: c["resources"] for c in each_program(cluster.jobs["adl-01"])}
+    asking = {name: r["limits"] for name, r in programs.items() if "nvidia" in json.dumps(r)}
+    assert {name: limits[slice_of_one] for name, limits in asking.items()} == {"solve": "1"}
+    assert "nvidia.com/gpu" not in json.dumps(cluster.jobs["adl-01"])
+
+
+@pytest.mark.parametrize(
+    ("options", "queues"),
+    [
+        ({}, {}),
+        ({"queue": "runs"}, {"check": ("runs", None), "solve": ("runs", None)}),
+        (
+            {"queue": "runs", "check_queue": "checks", "queue_priority": "p"},
+            {"check": ("checks", "p"), "solve": ("runs", "p")},
+        ),
+        (
+            {"queue": "runs", "queue_priority": "p", "check_queue_priority": "q"},
+            {"check": ("runs", "q"), "solve": ("runs", "p")},
+        ),
+    ],
+    ids=str,
+)
+def test_checks_and_runs_wait_in_queues_of_their_own(cluster, tmp_path, options, queues) -> None:
+    executor = make_executor(cluster, tmp_path, **options)
+    for kind in RunKind:
+        executor.ensure(make_spec(kind.value, kind))
+    seen = {}
+    for kind in RunKind:
+        job = cluster.jobs[f"adl-{kind.value}"]
+        labels = job["metadata"]["labels"]
+        if "kueue.x-k8s.io/queue-name" in labels:
+            assert job["spec"]["suspend"]
+            priority = labels.get("kueue.x-k8s.io/priority-class")
+            seen[kind.value] = labels["kueue.x-k8s.io/queue-name"], priority
+        # Kueue would suspend a Job that has had this time, which nobody would see end.
+        assert "max-exec-time" not in json.dumps(job)
+    assert seen == queues
+
+
 def test_further_weights_are_a_volume_that_no_run_can_write(cluster, tmp_path) -> None:
     make_executor(cluster, tmp_path, weights_claim="pretrained").ensure(make_spec())
     spec = cluster.jobs["adl-01"]["spec"]["template"]["spec"]
