@@ -26,16 +26,11 @@ from service.clock import Clock
 from service.collector import Collector
 from service.db import Database, migrate
 from service.executors import open_executor
-from service.executors.base import (
-    RETRIED,
-    End,
-    Executor,
-    Observation,
-    Phase,
-)
+from service.executors.base import RETRIED, End, Executor, Observation, Phase
 from service.leader import leading
 from service.models import LIVE, Run, RunKind, RunState, Submission, utc_now
 from service.notifications.delivery import delivering
+from service.pace import Pace
 from service.settings import Settings
 from service.specs import build_spec
 from service.storage import Storage, open_storage
@@ -80,8 +75,9 @@ class Reconciler:
             stop.wait(self.settings.poll_seconds)
 
     def _lead(self, stop: threading.Event) -> None:
-        with leading(self.database, self.settings.data, stop) as check:
-            while not stop.wait(self.settings.poll_seconds):
+        pace = Pace(self.settings.poll_seconds, self.executor)
+        with leading(self.database, self.settings.data, stop) as check, pace:
+            while not pace.wait(stop):
                 check()  # raises when another may lead by now
                 self._guard(self.tick)
 

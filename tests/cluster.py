@@ -18,6 +18,7 @@ from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from itertools import count
 from pathlib import Path
+from queue import Queue
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -39,12 +40,14 @@ class Cluster:
         self.faults: list[int] = []  # statuses of the next answers; 0 cuts the connection
         self.page = 500
         self.quota: int | None = None  # a ResourceQuota of count/jobs.batch
+        self.watches: list[Queue[Object | None]] = []  # of pods, under way; None cuts one
         self._clock = count()
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(self))
         self._thread = threading.Thread(target=self._server.serve_forever, daemon=True)
         self._thread.start()
 
     def close(self) -> None:
+        self.cut_watches()
         self._server.shutdown()
         self._server.server_close()
 
@@ -77,11 +80,18 @@ class Cluster:
             "status": {"phase": "Pending"} | status,
         }
         self.pods[name] = pod
+        self._tell("ADDED", pod)
         return pod
 
     def change(self, run_id: str, **status: Any) -> None:
         """The kubelet reports of the run's newest pod."""
-        self.newest(run_id)["status"] |= status
+        pod = self.newest(run_id)
+        pod["status"] |= status
+        self._tell("MODIFIED", pod)
+
+    def _tell(self, what: str, pod: Object) -> None:
+        for watch in self.watches:
+            watch.put({"type": what, "object": pod})
 
     def newest(self, run_id: str) -> Object:
         pods = [p for p in self.pods.values() if p["metadata"]["labels"][RUN_LABEL] == run_id]
@@ -90,11 +100,14 @@ class Cluster:
     def lose(self, run_id: str) -> None:
         """Somebody deletes the Job, and its pods go with it."""
         self.jobs.pop(f"adl-{run_id}", None)
-        self.pods = {
-            name: pod
-            for name, pod in self.pods.items()
-            if pod["metadata"]["labels"][RUN_LABEL] != run_id
-        }
+        for name, pod in list(self.pods.items()):
+            if pod["metadata"]["labels"][RUN_LABEL] == run_id:
+                self._tell("DELETED", self.pods.pop(name))
+
+    def cut_watches(self) -> None:
+        """The connections of all watches break."""
+        for watch in self.watches:
+            watch.put(None)
 
     def collect(self) -> None:
         """Deletion in the foreground comes to its end."""
@@ -237,7 +250,27 @@ def _handler(cluster: Cluster) -> type[BaseHTTPRequestHandler]:
                 return
             url = urlsplit(self.path)
             query = {key: values[0] for key, values in parse_qs(url.query).items()}
+            if "watch" in query:
+                self._stream()
+                return
             self._send(*cluster.answer(self.command, url.path, query, body))
+
+        def _stream(self) -> None:
+            """What is there, then what happens, until the connection is cut."""
+            watch: Queue[Object | None] = Queue()
+            for pod in cluster.pods.values():
+                watch.put({"type": "ADDED", "object": pod})
+            cluster.watches.append(watch)
+            self.send_response(200)
+            self.send_header("Content-Type", "application/json")
+            self.send_header("Transfer-Encoding", "chunked")
+            self.end_headers()
+            while (event := watch.get()) is not None:
+                line = json.dumps(event).encode() + b"\n"
+                self.wfile.write(b"%x\r\n%s\r\n" % (len(line), line))
+                self.wfile.flush()
+            cluster.watches.remove(watch)
+            self.close_connection = True
 
         def _send(self, status: int, value: Any) -> None:
             content = value if isinstance(value, bytes) else json.dumps(value).encode()

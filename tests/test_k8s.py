@@ -108,7 +108,7 @@ def test_the_reconciler_alone_has_rights_and_only_these() -> None:
     rules = find("base", "Role", "runs")["rules"]
     assert {(r, tuple(rule["verbs"])) for rule in rules for r in rule["resources"]} == {
         ("jobs", ("create", "list", "delete")),
-        ("pods", ("list",)),
+        ("pods", ("list", "watch")),
         ("pods/log", ("get",)),
     }
     with_token = {

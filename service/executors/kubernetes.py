@@ -1,26 +1,28 @@
 """Runs on a Kubernetes cluster: a Job each.
 
-The truth is read from the Jobs and their pods together, by listing both (a watch would lose
-events). A pod knows what its Job does not: that it was killed for memory, had its time, or was
-evicted. The service needs the verbs create, list and delete on jobs, list on pods, and get on their
-logs.
+The truth is read from the Jobs and their pods together, by listing both; a watch, which may lose
+events, only tells when to look. A pod knows what its Job does not: that it was killed for memory,
+had its time, or was evicted. The service needs the verbs create, list and delete on jobs, list and
+watch on pods, and get on their logs.
 """
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
-from kubernetes import client, config
+from kubernetes import client, config, watch
 from kubernetes.client.exceptions import ApiException
 from kubernetes.config import ConfigException
 from urllib3.exceptions import HTTPError
 from urllib3.exceptions import TimeoutError as NoAnswerError
 
 from autodl.errors import PlatformError
+from service import log
 from service.executors.base import Capabilities, Observation, Phase, RunKind, RunSpec
 from service.executors.jobs import FOLDER, MANAGED, PROGRAMS, RUN_LABEL, WEIGHTS, build_job
 from service.executors.pauses import Pauses
@@ -32,6 +34,8 @@ from service.worker.tasks import ReportTo
 SELECTOR = ",".join(f"{key}={value}" for key, value in MANAGED.items())
 PAGE = 500  # objects in one answer
 TIMEOUT_SECONDS = 10  # between two pieces of an answer, the first one too
+WATCH_SECONDS = 300  # before the cluster ends a watch in which nothing happens
+WATCH_PAUSE_SECONDS = 1.0
 FORBIDDEN, NOT_FOUND, CONFLICT, GONE = 403, 404, 409, 410
 QUOTA = "exceeded quota"  # in what the cluster answers where a ResourceQuota is used up
 
@@ -95,6 +99,32 @@ class KubernetesExecutor:
         seen = [observe_job(run_id, job, pods.get(run_id, [])) for run_id, job in jobs.items()]
         absent = set(run_ids) - jobs.keys()
         return [*seen, *(Observation(run_id=i, phase=Phase.ABSENT) for i in sorted(absent))]
+
+    def watch(self, wake: threading.Event, over: threading.Event) -> None:
+        """See ``service.pace.Watching``: each event of a pod wakes.
+
+        A watch that is cut, hangs, or is not allowed is begun anew after a pause; the pods that are
+        there are told again then. Source: kubernetes-client/python 801, 728, 2223.
+        """
+        while not over.is_set():
+            try:
+                for _ in (
+                    cast(Any, watch)
+                    .Watch()
+                    .stream(
+                        self._pods.list_namespaced_pod,
+                        self.cluster.namespace,
+                        label_selector=SELECTOR,
+                        timeout_seconds=WATCH_SECONDS,
+                        _request_timeout=(TIMEOUT_SECONDS, WATCH_SECONDS + TIMEOUT_SECONDS),
+                    )
+                ):
+                    wake.set()
+                    if over.is_set():
+                        return
+            except (ApiException, HTTPError, OSError, ValueError, PlatformError) as error:
+                log.get_logger().debug("watch.ended", reason=type(error).__name__)
+            over.wait(WATCH_PAUSE_SECONDS)
 
     def cancel(self, run_id: str) -> None:
         """Delete the Job and, before it, its pod."""

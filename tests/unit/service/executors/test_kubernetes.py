@@ -1,6 +1,7 @@
 """Runs as Jobs: what is made, what is seen, and what is lost on the way."""
 
 import json
+import threading
 import time
 from types import SimpleNamespace
 from unittest.mock import Mock
@@ -22,7 +23,7 @@ from service.executors.base import (
 )
 from service.executors.kubernetes import KubernetesExecutor
 from service.settings import KubernetesSettings, Settings
-from tests.cluster import Cluster, each_program
+from tests.cluster import Cluster, each_program, wait_until
 
 OLDEST, NEWEST = "1.30", "1.37"
 TOKEN = "the-token-of-the-run"
@@ -312,6 +313,33 @@ def test_a_cluster_that_does_not_answer_is_our_fault_and_nothing_is_concluded(
         assert caught.value.code == "cluster-unavailable"
     executor.ensure(make_spec())
     assert look(executor).phase is Phase.QUEUED
+
+
+def test_a_watch_wakes_at_each_change_whatever_happens_to_it(
+    cluster, executor, monkeypatch
+) -> None:
+    monkeypatch.setattr("service.executors.kubernetes.WATCH_PAUSE_SECONDS", 0.01)
+    wake, over = threading.Event(), threading.Event()
+    watching = threading.Thread(target=executor.watch, args=(wake, over), daemon=True)
+    cluster.faults = [410, 403, 0]  # too old, not allowed, cut
+    watching.start()
+    wait_until(lambda: cluster.watches)
+    assert not cluster.faults
+    executor.ensure(make_spec())
+    events = [
+        lambda: cluster.schedule("01"),
+        lambda: cluster.change("01", phase="Running"),
+        cluster.cut_watches,  # which tells what is there when it is begun anew
+        lambda: cluster.lose("01"),
+    ]
+    for event in events:
+        wake.clear()
+        event()
+        assert wake.wait(30)
+    over.set()
+    cluster.cut_watches()
+    watching.join(30)
+    assert not watching.is_alive()
 
 
 def test_a_cluster_that_hangs_is_waited_for_once_and_asked_again_after_a_pause(
