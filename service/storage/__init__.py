@@ -13,6 +13,7 @@ from service.storage.base import PartWriter as PartWriter
 from service.storage.base import SignedPart as SignedPart
 from service.storage.base import Storage as Storage
 from service.storage.base import StoredObject as StoredObject
+from service.storage.base import Upkeep as Upkeep
 from service.storage.files import FileStorage as FileStorage
 
 

@@ -68,6 +68,14 @@ class SignedPart:
     headers: dict[str, str] = field(default_factory=dict)
 
 
+@dataclass(frozen=True)
+class Upkeep:
+    """What a store that has rules shall do by itself."""
+
+    upload_seconds: float  #: after which an upload that was not completed is nobody's any more
+    origin: str = ""  #: of the pages that send parts (RFC 6454)
+
+
 class PartWriter(Protocol):
     """Takes the bytes of one part. Nothing of it counts before ``commit``."""
 
@@ -96,8 +104,8 @@ class Storage(Protocol):
     def origin(self) -> str:
         """Of the addresses that ``sign_part`` gives (RFC 6454); empty where it gives none."""
 
-    def prepare(self) -> None:
-        """Make the place of the objects, if it is not there."""
+    def prepare(self, upkeep: Upkeep | None = None) -> None:
+        """Make the place of the objects, if it is not there; a store with rules is given ours."""
 
     def put(
         self, key: str, chunks: Iterable[bytes] | BinaryIO, *, max_bytes: int | None = None

@@ -21,6 +21,7 @@ from service.storage.base import (
     Part,
     SignedPart,
     StoredObject,
+    Upkeep,
     check_key,
     read_chunks,
     too_large,
@@ -42,8 +43,8 @@ class FileStorage:
         self._parts = root / ".parts"
         self._running: dict[str, RunningDigest] = {}  # by the folder's name, oldest first
 
-    def prepare(self) -> None:
-        """See ``Storage``."""
+    def prepare(self, upkeep: Upkeep | None = None) -> None:
+        """See ``Storage``; a folder has no rules."""
         with translated("the root"):
             self.root.mkdir(parents=True, exist_ok=True)
 

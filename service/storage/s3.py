@@ -28,10 +28,12 @@ from service.storage.base import (
     Part,
     SignedPart,
     StoredObject,
+    Upkeep,
     check_key,
 )
 from service.storage.counted import Counted
 from service.storage.parts import check_part, wrong_size
+from service.storage.rules import set_rules
 
 if TYPE_CHECKING:
     from botocore.response import StreamingBody
@@ -99,7 +101,7 @@ class S3Storage:
         scheme, host, *_ = urlsplit(self.client.generate_presigned_url("get_object", Params=where))
         return f"{scheme}://{host}"
 
-    def prepare(self) -> None:
+    def prepare(self, upkeep: Upkeep | None = None) -> None:
         """See ``Storage``; Amazon wants a region here unless it is us-east-1."""
         region = self.client.meta.region_name
         where: Any = {"CreateBucketConfiguration": {"LocationConstraint": region}}
@@ -111,6 +113,8 @@ class S3Storage:
                     raise
                 options = where if region not in (None, "us-east-1") else {}
                 self.client.create_bucket(Bucket=self.bucket, **options)
+            if upkeep is not None:
+                set_rules(self.client, self.bucket, self._prefix, upkeep)
 
     def put(
         self, key: str, chunks: Iterable[bytes] | BinaryIO, *, max_bytes: int | None = None

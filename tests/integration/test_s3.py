@@ -5,9 +5,12 @@ from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
 import httpx2
 import pytest
+from botocore.exceptions import ClientError
+from structlog.testing import capture_logs
 
 from autodl.errors import PlatformError, UsageError
-from service.storage import Part, Storage, open_storage
+from service.storage import Part, Storage, Upkeep, open_storage
+from service.storage.__main__ import main as prepare
 
 PART_BYTES = 5 * 1024 * 1024
 DATA = b"the only part"
@@ -79,6 +82,42 @@ def test_the_bucket_is_made_once(s3) -> None:
     storage.prepare()
     storage.put("a", [b"x"])
     assert storage.read("a") == b"x"
+
+
+def test_the_bucket_gets_our_rules_beside_its_own(s3, monkeypatch) -> None:
+    url = s3.create()
+    storage = open_storage(url)
+    prefix = urlsplit(url).path.strip("/") + "/"
+    where = {"Bucket": storage.bucket}
+    theirs = {"ID": "theirs", "Status": "Enabled", "Expiration": {"Days": 30}}
+    rules = {"Rules": [theirs | {"Filter": {"Prefix": "logs/"}}]}
+    s3.client.put_bucket_lifecycle_configuration(**where, LifecycleConfiguration=rules)
+    monkeypatch.setenv("AUTODL_STORAGE", url)
+    monkeypatch.setenv("AUTODL_PUBLIC_URL", "https://autodl.example.org/lab/")
+    for days in (2, 20):  # again, with another setting
+        monkeypatch.setenv("AUTODL_KEEP_UPLOAD_SECONDS", str(days * 86400))
+        prepare()
+    found = s3.client.get_bucket_lifecycle_configuration(**where)["Rules"]
+    kept, ours = sorted(found, key=lambda rule: rule["ID"] != "theirs")
+    assert kept["Expiration"] == {"Days": 30}
+    assert ours["Filter"] == {"Prefix": prefix}
+    assert ours["AbortIncompleteMultipartUpload"] == {"DaysAfterInitiation": 21}
+    (cors,) = s3.client.get_bucket_cors(**where)["CORSRules"]
+    assert cors["AllowedOrigins"] == ["https://autodl.example.org"]
+    assert cors["AllowedMethods"] == ["PUT"]
+    s3.client.delete_bucket_lifecycle(**where)
+    s3.client.delete_bucket_cors(**where)
+
+
+def test_a_store_without_rules_is_no_failure(s3, monkeypatch) -> None:
+    def refuse(**_options) -> None:
+        raise ClientError({"Error": {"Code": "NotImplemented"}}, "PutBucketLifecycleConfiguration")
+
+    storage = open_storage(s3.create())
+    monkeypatch.setattr(storage.client, "put_bucket_lifecycle_configuration", refuse)
+    with capture_logs() as lines:
+        storage.prepare(Upkeep(3600))
+    assert [line["reason"] for line in lines] == ["NotImplemented"]
 
 
 def test_objects_can_be_encrypted_at_rest(s3) -> None:
