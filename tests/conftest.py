@@ -18,6 +18,15 @@ from tests.s3 import Server
 ROOT = Path(__file__).resolve().parent.parent
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Options of our own."""
+    parser.addoption(
+        "--postgresql",
+        action="store_true",
+        help="run on PostgreSQL also what names no database, each test on an empty one",
+    )
+
+
 @pytest.fixture(scope="session")
 def shared() -> Path:
     """The folder of golden and practice data; tests that need it skip, saying so, without it."""
@@ -43,6 +52,14 @@ def postgresql() -> Iterator[Cluster]:
     yield cluster
     cluster.kill()
     shutil.rmtree(folder)
+
+
+@pytest.fixture(autouse=True)
+def default_database(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What ``Settings`` take where a test does not say: SQLite, or see ``--postgresql``."""
+    if request.config.getoption("--postgresql"):
+        cluster: Cluster = request.getfixturevalue("postgresql")
+        monkeypatch.setenv("AUTODL_DATABASE_URL", cluster.create())
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])

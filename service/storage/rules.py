@@ -26,7 +26,7 @@ HEADERS = ["content-type", "x-amz-checksum-sha256"]  # of a part
 
 def set_rules(client: S3Client, bucket: str, prefix: str, upkeep: Upkeep) -> None:
     """Set our rules, or renew them; a store that has none is told of in the log."""
-    own = f"autodl-{prefix.strip('/').replace('/', '-')}".rstrip("-")
+    own = f"autodl/{prefix}"
     days = max(LEAST_DAYS, math.ceil(upkeep.upload_seconds / DAY_SECONDS) + 1)
     _renew(
         "Rules",

@@ -34,7 +34,8 @@ class Server:
 
     def __init__(self, data: Path, **settings: Any) -> None:
         self.data = data
-        self.settings = {"data": data, "gpus": ()} | settings
+        usual = Settings().database_url  # what is set here, in the process to come as well
+        self.settings = {"data": data, "gpus": (), "database_url": usual} | settings
         with socket.create_server(("127.0.0.1", 0)) as probe:
             self.port = probe.getsockname()[1]
         self.process: Any = None

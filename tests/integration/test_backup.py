@@ -126,7 +126,9 @@ def test_a_backup_of_other_tables_names_the_version_that_can(taken, elsewhere) -
     assert caught.value.code == "backup-of-another-version"
 
 
-def test_the_commands_do_the_same(tmp_path) -> None:
+def test_the_commands_do_the_same(tmp_path, monkeypatch) -> None:
+    monkeypatch.setenv("AUTODL_DATABASE_URL", "")  # two data directories are two databases
+
     def admin(*words: str, data: str) -> str:
         command = ["admin", *words, "--data", str(tmp_path / data)]
         done = CliRunner().invoke(app, command, input="three unusual words\n")

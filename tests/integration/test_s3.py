@@ -1,6 +1,9 @@
 """What holders of signed URLs can do with a real S3 server, and what they cannot."""
 
+import asyncio
 import hashlib
+import random
+from pathlib import Path
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
 import httpx2
@@ -9,8 +12,10 @@ from botocore.exceptions import ClientError
 from structlog.testing import capture_logs
 
 from autodl.errors import PlatformError, UsageError
+from client import AsyncClient, Client
 from service.storage import Part, Storage, Upkeep, open_storage
 from service.storage.__main__ import main as prepare
+from tests.integration.serving import BreakingLink, Server
 
 PART_BYTES = 5 * 1024 * 1024
 DATA = b"the only part"
@@ -73,6 +78,36 @@ def test_an_expired_url_opens_nothing(storage, multipart) -> None:
     aged = signed.url.replace("X-Amz-Expires=1", "X-Amz-Expires=0")
     assert put(signed.__class__(aged, signed.headers)) in (400, 403)
     assert storage.list_parts(multipart) == []
+
+
+async def upload_with_async_client(url: str, token: str, bundle: Path) -> str:
+    async with AsyncClient(url, token) as client:
+        return await client.upload(bundle)
+
+
+def upload_with_client(url: str, token: str, bundle: Path) -> str:
+    with Client(url, token) as client:
+        return client.upload(bundle)
+
+
+@pytest.mark.parametrize("upload", [upload_with_client, upload_with_async_client])
+def test_clients_send_parts_straight_to_the_store(s3, tmp_path, upload) -> None:
+    server = Server(tmp_path / "data", storage=s3.create())
+    server.start()
+    link = BreakingLink(server.port, cut_after_bytes=1 << 40, cuts=0)  # which only counts
+    bundle = tmp_path / "bundle.zip"
+    bundle.write_bytes(random.Random(0).randbytes(2 * 16 * 1024**2 + 1))
+    token = (server.data / "token").read_text().strip()
+    upload_id = upload(link.url, token, bundle)
+    if asyncio.iscoroutine(upload_id):
+        upload_id = asyncio.run(upload_id)
+    with server.client() as http:
+        view = http.get(f"/v1/uploads/{upload_id}").json()
+    assert (view["state"], view["parts_total"]) == ("complete", 3)
+    assert view["sha256"] == hashlib.sha256(bundle.read_bytes()).hexdigest()
+    assert 0 < link.sent_bytes < 100_000
+    link.close()
+    server.kill()
 
 
 def test_the_bucket_is_made_once(s3) -> None:
