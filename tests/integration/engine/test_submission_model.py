@@ -72,7 +72,8 @@ class Life(RuleBasedStateMachine):
         self.time = simulated()
         self.clock = self.time.__enter__()
         self.folder = tempfile.TemporaryDirectory()
-        given = Settings(data=Path(self.folder.name), gpus=())
+        # A database a life, of which one test has many: always a file.
+        given = Settings(data=Path(self.folder.name), database_url="", gpus=())
         (given.data / "autodl.db").write_bytes(make_database())
         self.world = World(given)
         self.ids = [self.world.submit(), self.world.submit()]

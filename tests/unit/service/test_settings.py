@@ -35,7 +35,8 @@ def test_gpus_are_given_with_commas_and_none_means_the_processor(monkeypatch, tm
     assert Settings(data=tmp_path).gpu_slots == ()
 
 
-def test_everything_lies_in_the_data_directory_by_default(tmp_path) -> None:
+def test_everything_lies_in_the_data_directory_by_default(tmp_path, monkeypatch) -> None:
+    monkeypatch.delenv("AUTODL_DATABASE_URL", raising=False)
     settings = Settings(data=tmp_path)
     assert settings.effective_database_url == f"sqlite:///{tmp_path}/autodl.db"
     assert settings.effective_storage == (tmp_path / "storage").as_uri()
