@@ -6,14 +6,14 @@ in what a learner of that kind looks at; what they score says nothing about real
 
 from __future__ import annotations
 
-import csv
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from pathlib import Path
 
-import av
 import numpy as np
 import soundfile
 from PIL import Image
+
+from demo.samples import write_clip, write_csv
 
 EXAMPLES = 10_000
 CLASSES = 5
@@ -39,13 +39,8 @@ def write_clips(folder: Path) -> None:
     """MP4 files: stripes that move, and whose direction tells the class."""
 
     def make(path: Path, label: int, random: np.random.Generator) -> None:
-        with av.open(str(path.with_suffix(".mp4")), "w") as container:
-            stream = container.add_stream("mpeg4", rate=24)
-            stream.width, stream.height, stream.pix_fmt = WIDTH, HEIGHT, "yuv420p"
-            for time in range(FRAMES):
-                pixels = _stripes(label, (HEIGHT, WIDTH), time, random)
-                container.mux(stream.encode(av.VideoFrame.from_ndarray(pixels)))
-            container.mux(stream.encode())
+        frames = [_stripes(label, (HEIGHT, WIDTH), time, random) for time in range(FRAMES)]
+        write_clip(path.with_suffix(".mp4"), frames, rate=24)
 
     _write_files(folder, make)
 
@@ -72,7 +67,7 @@ def write_texts(path: Path) -> None:
         codes = random.choice(WORDS, WORDS_IN_TEXT, p=frequencies)
         codes[:2] = WORDS - 100 * (label + 1) + random.integers(0, 100, 2)
         rows.append([" ".join(f"word{code}" for code in codes), f"c{label}"])
-    _write_csv(path, ["text", "label"], rows)
+    write_csv(path, ["text", "label"], rows)
 
 
 def write_series(path: Path) -> None:
@@ -87,7 +82,7 @@ def write_series(path: Path) -> None:
         values = np.sin(2 * np.pi * time / (12 + 3 * label) + phases)
         values += random.normal(0, 1, values.shape)
         rows.append([*(f"{value:.3f}" for value in values.ravel()), f"c{label}"])
-    _write_csv(path, [*header, "label"], rows)
+    write_csv(path, [*header, "label"], rows)
 
 
 def write_table(path: Path) -> None:
@@ -103,7 +98,7 @@ def write_table(path: Path) -> None:
         names[0] = (names[0] + label) % 20 if random.random() < 0.5 else names[0]
         cells = [*(f"{value:.4f}" for value in values), *(f"n{name}" for name in names)]
         rows.append([*cells, f"c{label}"])
-    _write_csv(path, [*header, "label"], rows)
+    write_csv(path, [*header, "label"], rows)
 
 
 WRITERS: dict[str, Callable[[Path], None]] = {
@@ -136,10 +131,3 @@ def _write_files(folder: Path, make: Callable[[Path, int, np.random.Generator], 
     for number in range(EXAMPLES):
         label = number % CLASSES
         make(folder / f"c{label}" / f"{number:05d}", label, random)
-
-
-def _write_csv(path: Path, header: list[str], rows: Iterable[list[str]]) -> None:
-    with path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file)
-        writer.writerow(header)
-        writer.writerows(rows)

@@ -50,9 +50,9 @@ def largest_fall(points: list[dict[str, float]]) -> float:
     return max([0.0, *(before["nauc"] - after["nauc"] for before, after in pairwise(points))])
 
 
-def run(wanted: Result, dataset: str, solution: str, options: Options) -> Result:
+def run(result: Result, dataset: str, solution: str, options: Options) -> Result:
     """Fill in the run that is wanted, through `autodl run`, in its own process."""
-    result, budget = wanted, wanted.budget_seconds
+    budget = result.budget_seconds
     result.load = round(os.getloadavg()[0], 1)
     try:
         bundle = bundle_of(dataset, options.work, PEERS_PYTHON)

@@ -8,7 +8,6 @@ brings with it (GunPoint, ItalyPowerDemand, ArrowHead, BasicMotions, ...); or ``
 
 from __future__ import annotations
 
-import csv
 import json
 import subprocess
 import sys
@@ -72,13 +71,13 @@ def write_sklearn(name: str, folder: Path) -> None:
         return
     import sklearn.datasets
 
+    from demo.samples import write_csv
+
     data = getattr(sklearn.datasets, f"load_{name}")()
     folder.mkdir(parents=True)
-    with (folder / "table.csv").open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file)
-        writer.writerow([*data.feature_names, "label"])
-        for row, target in zip(data.data, data.target, strict=True):
-            writer.writerow([*row, data.target_names[target]])
+    targets = (data.target_names[target] for target in data.target)
+    rows = ([*row, target] for row, target in zip(data.data, targets, strict=True))
+    write_csv(folder / "table.csv", [*data.feature_names, "label"], rows)
 
 
 def write_aeon(name: str, folder: Path) -> None:

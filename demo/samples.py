@@ -33,7 +33,7 @@ def write_table(path: Path) -> None:
     rows = (
         [*values, f"grower{label}"] for values, label in zip(wine.data, wine.target, strict=True)
     )
-    _write_csv(path, [*wine.feature_names, "cultivar"], rows)
+    write_csv(path, [*wine.feature_names, "cultivar"], rows)
 
 
 def write_texts(path: Path) -> None:
@@ -45,7 +45,7 @@ def write_texts(path: Path) -> None:
         thing, other = random.choice(THINGS, 2, replace=False)
         word, more = random.choice(WORDS[label], 2, replace=False)
         rows.append([f"The {thing} near the {other} was {word} and {more}, no. {number}", label])
-    _write_csv(path, ["text", "label"], rows)
+    write_csv(path, ["text", "label"], rows)
 
 
 def write_series(path: Path) -> None:
@@ -61,7 +61,7 @@ def write_series(path: Path) -> None:
         values += random.normal(0, 0.3, values.shape)
         cells = [f"{v:.3f}" for row in values for v in [*row, *[np.nan] * (40 - length)]]
         rows.append([*["" if cell == "nan" else cell for cell in cells], name])
-    _write_csv(path, [*header, "label"], rows)
+    write_csv(path, [*header, "label"], rows)
 
 
 def write_sounds(folder: Path) -> None:
@@ -83,7 +83,26 @@ def write_clips(folder: Path) -> None:
         for number in range(20):
             x, y = random.integers(20, 44, 2)
             frames = [_draw(x + right * t, y + down * t, random) for t in range(10)]
-            _write_clip(folder / name / f"{number}.mp4", frames)
+            write_clip(folder / name / f"{number}.mp4", frames, rate=10)
+
+
+def write_clip(path: Path, frames: list[np.ndarray], rate: int) -> None:
+    """Frames of (height, width, 3), uint8, as MP4; ``rate`` of them a second."""
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("mpeg4", rate=rate)
+        stream.height, stream.width = frames[0].shape[:2]
+        stream.pix_fmt = "yuv420p"
+        for pixels in frames:
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(pixels)))
+        container.mux(stream.encode())
+
+
+def write_csv(path: Path, header: list[str], rows: Iterable[list[object]]) -> None:
+    """A table with a line of names."""
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerow(header)
+        writer.writerows(rows)
 
 
 _SHAPES: dict[str, Callable[[np.ndarray], np.ndarray]] = {
@@ -104,22 +123,6 @@ def _draw(x: int, y: int, random: np.random.Generator) -> np.ndarray:
     pixels = random.integers(0, 60, (64, 64, 3), dtype=np.uint8)
     pixels[max(0, y - 8) : y + 8, max(0, x - 8) : x + 8] = 220
     return pixels
-
-
-def _write_clip(path: Path, frames: list[np.ndarray]) -> None:
-    with av.open(str(path), "w") as container:
-        stream = container.add_stream("mpeg4", rate=10)
-        stream.width, stream.height, stream.pix_fmt = 64, 64, "yuv420p"
-        for pixels in frames:
-            container.mux(stream.encode(av.VideoFrame.from_ndarray(pixels)))
-        container.mux(stream.encode())
-
-
-def _write_csv(path: Path, header: list[str], rows: Iterable[list[object]]) -> None:
-    with path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file)
-        writer.writerow(header)
-        writer.writerows(rows)
 
 
 if __name__ == "__main__":
