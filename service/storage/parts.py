@@ -75,13 +75,12 @@ class PartFolder:
                 return None
             return Claim(path)
 
-    def confirm(self, part: Part, claim: Claim) -> None:
-        """Make a part durable that was written to its place.
+    def confirm(self, part: Part, data: int, claim: Claim) -> None:
+        """Make a part durable that was written to its place in the open ``data``.
 
         Raises ``UsageError`` (``part-superseded``) when other bytes were placed there meanwhile.
         """
-        with self.data.open("r+b") as data:
-            os.fdatasync(data.fileno())
+        os.fdatasync(data)
         with self.locked(), claim.held() as stands:
             if stands:
                 self._receipt(part).touch()
@@ -217,7 +216,7 @@ class FilePartWriter:
             if self._claim is None:
                 self._folder.place(self._part, self._file.fileno(), self._offset)
             else:
-                self._folder.confirm(self._part, self._claim)
+                self._folder.confirm(self._part, self._file.fileno(), self._claim)
             with suppress(FileNotFoundError):  # completed meanwhile, or aborted
                 self._running.advance(self._folder)
 
