@@ -108,17 +108,15 @@ class KubernetesExecutor:
         """
         while not over.is_set():
             try:
-                for _ in (
-                    cast(Any, watch)
-                    .Watch()
-                    .stream(
-                        self._pods.list_namespaced_pod,
-                        self.cluster.namespace,
-                        label_selector=SELECTOR,
-                        timeout_seconds=WATCH_SECONDS,
-                        _request_timeout=(TIMEOUT_SECONDS, WATCH_SECONDS + TIMEOUT_SECONDS),
-                    )
-                ):
+                watcher: Any = cast(Any, watch).Watch()
+                events = watcher.stream(
+                    self._pods.list_namespaced_pod,
+                    self.cluster.namespace,
+                    label_selector=SELECTOR,
+                    timeout_seconds=WATCH_SECONDS,
+                    _request_timeout=(TIMEOUT_SECONDS, WATCH_SECONDS + TIMEOUT_SECONDS),
+                )
+                for _ in events:
                     wake.set()
                     if over.is_set():
                         return
