@@ -175,6 +175,8 @@ ROCKET_MEL_STEPS = 96
 MEL_WINDOW = 512  # samples
 MEL_BANDS = 40
 MEL_COEFFICIENTS = 20
+MEL_PICTURE_STEPS = 64  # that a network sees
+MASK_SHARE = 0.2  # of the steps, and of the bands, that a network in training may miss
 MEL_MAX_SAMPLES = 320_000  # of a clip: 20 s at 16 kHz, in four stretches
 MEL_STRETCHES = 4
 SOUND_MAX_WINDOWS = 20  # of a clip, evenly spread
@@ -208,7 +210,7 @@ NET_MIN_ROWS = 100
 NET_MIN_SECONDS = 0.5
 NET_START_SECONDS = 2.0  # to compile
 NET_LEAST_EPOCHS = 3.0  # of a cycle; shorter ones are left out
-NET_PIXEL_SECONDS = 6e-6  # of one picture in training, by its pixels
+NET_PIXEL_SECONDS = 2.5e-6  # of one picture in training, by its pixels
 ACCELERATION = 50.0  # of an accelerator, of which nothing is measured beforehand
 # Seconds of each cycle, and the share of the gap it should close.
 NET_CYCLES = ((8, 0.3), (16, 0.25), (32, 0.2), (64, 0.15), (128, 0.1), (256, 0.08))

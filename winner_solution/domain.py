@@ -78,13 +78,26 @@ def route(shape: Shape) -> Domain:
     return Domain.VIDEO
 
 
+def possible(shape: Shape) -> list[Domain]:
+    """The domains that a look at examples may show it to be."""
+    domain = route(shape)
+    if domain is not Domain.SERIES or not _may_be_sound(shape.rows * shape.cols * shape.channels):
+        return [domain]
+    return [domain, Domain.AUDIO]
+
+
 def probe(domain: Domain, examples: list[NDArray[np.float32]]) -> Domain:
     """Correct ``domain`` by a look at some examples, each (T, H, W, C)."""
     if domain is Domain.SERIES and examples:
         steps = np.median([len(example) for example in examples])
-        if steps >= config.AUDIO_MIN_STEPS and examples[0][0].size <= 2:
+        if steps >= config.AUDIO_MIN_STEPS and _may_be_sound(examples[0][0].size):
             return Domain.AUDIO
     return domain
+
+
+def _may_be_sound(values: int) -> bool:
+    """By the number of values a step: mono or stereo."""
+    return values <= 2
 
 
 def _vocabulary(codes: dict[str, int]) -> tuple[str, ...]:

@@ -8,7 +8,7 @@ import numpy as np
 
 from . import config
 from .data import Extractor, Task
-from .domain import Domain, Shape, route
+from .domain import Domain, Shape, possible, route
 from .features.frozen_image import FrozenFrames
 from .features.generic import Generic
 from .features.intervals import Intervals
@@ -29,6 +29,7 @@ from .learners.perceptrons import Perceptrons
 from .learners.sparse_linear import SparseLinear
 from .learners.table_linear import TableLinear
 from .learners.text_linear import TextLinear
+from .nets.views import MelView, PictureView
 
 
 class Portfolio:
@@ -38,15 +39,15 @@ class Portfolio:
         domain = route(shape)
         closes = 0.3 if domain is Domain.VIDEO else 0.1  # three tiny frames tell the place
         self._fallback: Learner = Linear(Generic(), 1e-3, closes=closes)
-        domains = [Domain.SERIES, Domain.AUDIO] if domain is Domain.SERIES else [domain]
-        self._networks = domain is Domain.IMAGE and load_framework()
+        domains = possible(shape)
+        self._networks = bool({*domains} & {Domain.IMAGE, Domain.AUDIO}) and load_framework()
         self._make = {domain: _MAKERS[domain] for domain in domains}
         self._frozen = {domain: frozen_learners(domain, shape) for domain in domains}
 
     def learners(self, task: Task) -> list[Learner]:
         """All learners for ``task``; the last one works for anything."""
-        networks: list[Learner] = [ConvNet(config.NET_SIDE)] if self._networks else []
         made, frozen = self._make[task.domain](task), self._frozen[task.domain]
+        networks = _networks(task) if self._networks else []
         return [*made, *networks, *frozen, self._fallback]
 
     def look(self, task: Task) -> Extractor | None:
@@ -109,9 +110,7 @@ def _series(task: Task) -> list[Learner]:
 
 
 def _audio(task: Task) -> list[Learner]:
-    look = task.train.series(task.train.rows[:: max(1, len(task.train) // 16)])
-    samples = min(float(np.mean([len(series) for series in look])), 320_000.0)
-    seconds = 1e-3 + 5e-8 * samples
+    seconds = _mel_seconds(task)
     steps = config.ROCKET_MEL_STEPS
     rocket = MiniRocket(steps, config.ROCKET_FEATURES, of_mel=True)
     rocket_seconds = seconds + 2e-9 * config.ROCKET_FEATURES * steps
@@ -125,6 +124,20 @@ def _audio(task: Task) -> list[Learner]:
         Perceptrons(statistics, seconds),
         Linear(rocket, rocket_seconds, closes=0.3),
     ]
+
+
+def _mel_seconds(task: Task) -> float:
+    """What the mel bands of a clip take."""
+    look = task.train.series(task.train.rows[:: max(1, len(task.train) // 16)])
+    samples = min(float(np.mean([len(series) for series in look])), config.MEL_MAX_SAMPLES)
+    return 1e-3 + 5e-8 * samples
+
+
+def _networks(task: Task) -> list[Learner]:
+    """Those that learn from scratch."""
+    if task.domain is Domain.IMAGE:
+        return [ConvNet(PictureView(config.NET_SIDE))]
+    return [ConvNet(MelView(), _mel_seconds(task))] if task.domain is Domain.AUDIO else []
 
 
 def _video(task: Task) -> list[Learner]:

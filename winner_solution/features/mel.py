@@ -40,6 +40,20 @@ class MelCourse:
         return np.asarray(cepstra.reshape(len(rows), -1), np.float32)
 
 
+class MelPicture:
+    """Mel bands at fixed steps, of mean 0 and deviation 1 in each clip: for networks."""
+
+    name = "mel-picture"
+
+    def __call__(self, subset: Subset, rows: Rows) -> Floats:
+        """float32 (n, MEL_PICTURE_STEPS * MEL_BANDS), by time."""
+        steps = config.MEL_PICTURE_STEPS
+        x = np.stack([resample(mel_bands(series), steps) for series in subset.series(rows)])
+        x = x.reshape(len(rows), -1)
+        x -= x.mean(axis=1, keepdims=True)
+        return np.asarray(x / np.maximum(x.std(axis=1, keepdims=True), 1e-3), np.float32)
+
+
 def mel_bands(series: Floats) -> Floats:
     """Log energies, float32 (frames, bands), of (T, channels); hop half a window, at least one."""
     wave = series.mean(axis=1)

@@ -1,4 +1,4 @@
-"""A small residual network for pictures, trained from scratch in cycles of growing length.
+"""A small residual network for pictures and sounds, from scratch, in cycles of growing length.
 
 The shape is that of the fast CIFAR networks (ResNet9: Page 2018, DAWNBench), narrow enough for two
 cores.
@@ -16,29 +16,31 @@ from typing import Any
 from .. import config
 from ..budget import Deadline
 from ..data import Floats, Subset, Task
-from ..mirror import mirrors
 from ..nets.cycles import Training, has_accelerator
+from ..nets.views import View
 from ..split import Rows
 from .base import Predictor, Scores, Step
 
 
 class ConvNet:
-    """ResNet9, ``side`` pixels; each cycle goes on where the last one ended."""
+    """ResNet9 on what ``view`` shows; each cycle goes on where the last one ended.
 
-    def __init__(self, side: int) -> None:
-        self.name = f"convnet-{side}"
-        self._side = side
+    ``row_seconds``: of the view's features, for one row.
+    """
+
+    def __init__(self, view: View, row_seconds: float = 0.0) -> None:
+        self.name = f"convnet-{view.name}"
+        self._view = view
+        self._row_seconds = row_seconds
         self._training: Training | None = None
         self._weights: list[Any] | None = None  # which know no validation row
 
     def steps(self, task: Task) -> Sequence[Step]:
-        """One step a cycle that sees every picture some times; ``size`` is its seconds."""
+        """One step a cycle that sees every example some times; ``size`` is its seconds."""
         n = len(task.train)
         if n < config.NET_MIN_ROWS:
             return []
-        frame = task.train.frame
-        assert frame is not None
-        height, width = frame.canvas(self._side)
+        height, width = self._view.size(task)
         row = config.NET_PIXEL_SECONDS * height * width
         if has_accelerator():
             row /= config.ACCELERATION
@@ -51,6 +53,8 @@ class ConvNet:
                 rows=n,
                 size=int(seconds),
                 folds=False,
+                extractor=self._view.extractor,
+                row_seconds=self._row_seconds,
             )
             for seconds, closes in config.NET_CYCLES
             if seconds >= config.NET_LEAST_EPOCHS * row * n
@@ -58,23 +62,24 @@ class ConvNet:
 
     def fit(self, task: Task, step: Step, rows: Rows, deadline: Deadline) -> Predictor:
         """One cycle of ``step.size`` seconds, or what the deadline leaves of it."""
-        pixels = task.train.images(rows, self._side)
+        view = self._view
+        pixels = view.show(task.train, rows, deadline)
         if self._training is None:
             network = build(pixels.shape[1:], task.classes)
             rate = config.NET_LEARNING_RATE
-            self._training = Training(network, task.multilabel, rate, centre=127.5, scale=64.0)
-        mirror = mirrors(task)
+            self._training = Training(network, task.multilabel, rate, *view.range)
         network = self._training.network
         if self._weights is not None:
             network.set_weights(self._weights)
-        self._training.cycle(pixels, targets(task, rows), step.size, deadline, mirror)
+        labels, augment = targets(task, rows), view.augment(task)
+        self._training.cycle(pixels, labels, step.size, deadline, augment)
         weights = network.get_weights()  # copies
         if len(rows) <= len(task.folds[0].learn):
             self._weights = weights
-        reader, side = self._training.reader, self._side
+        reader, mirror = self._training.reader, view.mirrors(task)
 
         def predict(subset: Subset, rows: Rows) -> Scores:
-            return reader.predict(weights, subset.images(rows, side), mirror)
+            return reader.predict(weights, view.show(subset, rows), mirror)
 
         return predict
 
@@ -82,7 +87,7 @@ class ConvNet:
 def load_framework() -> bool:
     """Import Keras and its backend, which takes seconds: in construction time.
 
-    False where they are not installed; pictures are learnt without a network then.
+    False where they are not installed; nothing is learnt from scratch by networks then.
     """
     try:
         with _quiet():

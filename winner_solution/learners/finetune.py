@@ -19,7 +19,7 @@ from ..features.frozen_image import FrozenImage, network_sides
 from ..heads import fit_ridge
 from ..machine import cores
 from ..mirror import mirrors
-from ..nets.cycles import Training, has_accelerator
+from ..nets.cycles import Training, has_accelerator, shift, shift_and_mirror
 from ..nets.runtime import load_backbone, to_rgb
 from ..nets.trainable import trainable_network
 from ..pictures import Pixels
@@ -62,8 +62,9 @@ class FineTune:
         weights = self._weights or self._probe(task, learn, side, training, deadline)
         training.network.set_weights(weights)
         mirror = mirrors(task)
+        augment = shift_and_mirror if mirror else shift
         pixels = _rgb(task.train, learn, side)
-        training.cycle(pixels, targets(task, learn), seconds, deadline, mirror)
+        training.cycle(pixels, targets(task, learn), seconds, deadline, augment)
         tuned = training.network.get_weights()  # copies
         if len(rows) <= len(task.folds[0].learn):
             self._weights = tuned

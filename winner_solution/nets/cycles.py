@@ -6,6 +6,7 @@ that what is published was made at a low rate, and ends with its time.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,8 @@ from ..budget import Deadline, OutOfTimeError
 from ..pictures import Pixels
 
 Floats = NDArray[np.float32]
+Augment = Callable[[Floats, np.random.Generator], Floats]
+"""Changes a batch (n, height, width, channels), in place or not, and leaves its meaning."""
 
 
 def has_accelerator() -> bool:
@@ -54,7 +57,12 @@ class Training:
         self._batch_seconds = 0.0  # measured
 
     def cycle(
-        self, pixels: Pixels, labels: Floats, seconds: float, deadline: Deadline, mirror: bool
+        self,
+        pixels: Pixels | Floats,
+        labels: Floats,
+        seconds: float,
+        deadline: Deadline,
+        augment: Augment,
     ) -> None:
         """Batches at a rate that rises for a quarter of the time and falls to nothing by its end.
 
@@ -66,7 +74,7 @@ class Training:
         batch = min(config.NET_BATCH, len(pixels))
         if not self._batch_seconds:  # the first batch compiles; it must not teach
             optimizer.learning_rate = 0.0
-            self._step(pixels[:batch], labels[:batch], rng, mirror)
+            self._step(pixels[:batch], labels[:batch], rng, augment)
             self._batch_seconds = 1e-3
         until = Deadline(min(deadline.now() + seconds, deadline.at), deadline.now)
         if until.remaining < config.NET_MIN_SECONDS:
@@ -80,11 +88,13 @@ class Training:
                 order = np.concatenate([order, rng.permutation(len(pixels))])
             drawn, order = order[:batch], order[batch:]
             start = until.now()
-            self._step(pixels[drawn], labels[drawn], rng, mirror)
+            self._step(pixels[drawn], labels[drawn], rng, augment)
             self._batch_seconds = until.now() - start
 
-    def _step(self, pixels: Pixels, labels: Floats, rng: np.random.Generator, mirror: bool) -> None:
-        x = augment(pixels, rng, mirror)
+    def _step(
+        self, pixels: Pixels | Floats, labels: Floats, rng: np.random.Generator, augment: Augment
+    ) -> None:
+        x = augment(pixels.astype(np.float32), rng)
         x = np.asarray((x - np.float32(self._centre)) / np.float32(self._scale))
         self.network.train_on_batch(x, labels)
 
@@ -96,7 +106,7 @@ class Reader:
         self._network, self._centre, self._scale = network, centre, scale
         self._weights: list[Any] = []
 
-    def predict(self, weights: list[Any], pixels: Pixels, mirror: bool) -> Floats:
+    def predict(self, weights: list[Any], pixels: Pixels | Floats, mirror: bool) -> Floats:
         """Logits in batches of one size; the mean over both mirrorings where ``mirror``."""
         if self._weights is not weights:
             self._network.set_weights(weights)
@@ -116,14 +126,33 @@ class Reader:
         return np.concatenate(parts)
 
 
-def augment(pixels: Pixels, rng: np.random.Generator, mirror: bool) -> Floats:
-    """Shifts of up to an eighth, the same for four parts of the batch, and mirrored pictures."""
-    x = pixels.astype(np.float32)
+def shift(x: Floats, rng: np.random.Generator) -> Floats:
+    """Up to an eighth in both directions, the same for four parts of the batch."""
     reach = max(1, min(x.shape[1:3]) // 8)
     for part in np.array_split(np.arange(len(x)), 4):
         down, right = rng.integers(-reach, reach + 1, 2)
         x[part] = np.roll(x[part], (down, right), (1, 2))
-    if mirror:
-        flipped = rng.random(len(x)) < 0.5
-        x[flipped] = x[flipped, :, ::-1]
+    return x
+
+
+def shift_and_mirror(x: Floats, rng: np.random.Generator) -> Floats:
+    """The same, and every second picture is mirrored by chance."""
+    x = shift(x, rng)
+    flipped = rng.random(len(x)) < 0.5
+    x[flipped] = x[flipped, :, ::-1]
+    return x
+
+
+def mask_bands(x: Floats, rng: np.random.Generator) -> Floats:
+    """Sounds (n, steps, bands, 1) of mean 0 begin earlier or later; a stretch and some bands are 0.
+
+    SpecAugment without the warping of time: Park et al. 2019 (arXiv 1904.08779).
+    """
+    reach = max(1, x.shape[1] // 8)
+    for example in x:
+        example[:] = np.roll(example, rng.integers(-reach, reach + 1), 0)
+        for turned in (example, example.swapaxes(0, 1)):
+            width = rng.integers(0, int(config.MASK_SHARE * len(turned)) + 1)
+            start = rng.integers(0, len(turned) - width + 1)
+            turned[start : start + width] = 0
     return x

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from winner_solution.domain import Domain, Shape, probe, route
+from winner_solution.domain import Domain, Shape, possible, probe, route
 
 from .fakes import FakeMetadata
 
@@ -37,6 +37,22 @@ def test_metadata_decide(
 @pytest.mark.parametrize(("steps", "domain"), [(8000, Domain.AUDIO), (300, Domain.SERIES)])
 def test_long_series_of_single_values_are_sound(steps: int, domain: Domain) -> None:
     assert probe(Domain.SERIES, [np.zeros((steps, 1, 1, 1), np.float32)] * 3) is domain
+
+
+@pytest.mark.parametrize(
+    ("rows", "channels", "domains"),
+    [
+        (1, 1, [Domain.SERIES, Domain.AUDIO]),
+        (1, 2, [Domain.SERIES, Domain.AUDIO]),
+        (1, 6, [Domain.SERIES]),
+        (24, 1, [Domain.VIDEO]),
+    ],
+)
+def test_what_may_be_sound_is_known_before_any_example(
+    rows: int, channels: int, domains: list[Domain]
+) -> None:
+    shape = Shape(-1, rows, rows, channels, False, False, (), 2)
+    assert possible(shape) == domains
 
 
 class _TableMetadata(FakeMetadata):

@@ -12,7 +12,7 @@ from winner_solution.domain import Shape
 from winner_solution.learners.finetune import FineTune
 from winner_solution.metric import nauc
 from winner_solution.mirror import mirrors
-from winner_solution.nets.cycles import augment
+from winner_solution.nets.cycles import mask_bands, shift_and_mirror
 from winner_solution.nets.runtime import ImageNetwork, load_backbone
 from winner_solution.portable import decode, encode
 
@@ -75,7 +75,18 @@ def test_pictures_are_mirrored_only_where_that_changes_nothing(symmetric: bool) 
 def test_augmented_pictures_are_shifted_and_keep_their_values() -> None:
     rng = np.random.default_rng(0)
     pixels = rng.integers(0, 256, (8, 16, 12, 3)).astype(np.uint8)
-    x = augment(pixels, rng, mirror=True)
+    x = shift_and_mirror(pixels.astype(np.float32), rng)
     assert x.shape == pixels.shape
     assert not np.array_equal(x, pixels)
     assert x.sum() == pixels.sum()
+
+
+def test_masked_sounds_miss_a_stretch_and_some_bands_and_begin_at_another_time() -> None:
+    rng = np.random.default_rng(0)
+    sounds = 1 + rng.random((50, 64, 40, 1), np.float32)
+    masked = mask_bands(sounds.copy(), rng)
+    missing = masked == 0
+    assert (missing.all(axis=(2, 3)).sum(axis=1) <= 12).all()
+    assert (missing.all(axis=(1, 3)).sum(axis=1) <= 8).all()
+    assert 0.05 < missing.mean() < 0.36
+    assert np.isin(masked[~missing], sounds).all()

@@ -30,6 +30,7 @@ from winner_solution.learners.sparse_linear import SparseLinear
 from winner_solution.learners.table_linear import TableLinear
 from winner_solution.learners.text_linear import TextLinear
 from winner_solution.metric import nauc
+from winner_solution.nets.views import MelView, PictureView
 from winner_solution.portable import decode, encode
 
 from .fakes import FakeDataset, generate, one_hot
@@ -56,7 +57,8 @@ LEARNERS = {
         "video",
         lambda: FrozenVideo(FrozenFrames(Patches(16, 16), 3), 1e-3, 0.1, (TREND,)),
     ),
-    "convnet": ("image", lambda: ConvNet(16)),
+    "convnet": ("image", lambda: ConvNet(PictureView(16))),
+    "convnet-mel": ("audio", lambda: ConvNet(MelView())),
     "course": ("series", lambda: Linear(Course(16), 1e-4)),
     "forest-intervals": ("series", lambda: Forest(Intervals(16))),
     "kernel-intervals-mel": ("audio", lambda: Kernel(Intervals(24, of_mel=True))),
@@ -82,7 +84,7 @@ LEARNERS = {
 LATER = Deadline(time.monotonic() + 1e6)
 
 every = pytest.mark.parametrize(("domain", "make"), LEARNERS.values(), ids=LEARNERS.keys())
-LIGHT = {name: learner for name, learner in LEARNERS.items() if name != "convnet"}
+LIGHT = {name: learner for name, learner in LEARNERS.items() if not name.startswith("convnet")}
 every_light = pytest.mark.parametrize(("domain", "make"), LIGHT.values(), ids=LIGHT.keys())
 
 
@@ -95,6 +97,7 @@ SEVERAL_STEPS = (
 @pytest.fixture(autouse=True)
 def short_cycles(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(config, "NET_CYCLES", ((4, 0.3),))
+    monkeypatch.setattr(config, "MEL_PICTURE_STEPS", 16)
     monkeypatch.setattr(config, "MLP_STEPS_RANGE", (60, 100))
 
 
