@@ -23,7 +23,7 @@ from autodl.bundle import sha256_file
 
 SCHEMA = "autodl-run/1"
 DISTRIBUTION = "autodl-self-service"
-FROZEN, WEIGHTS = "MANIFEST", "weights_manifest.json"
+FROZEN, WEIGHTS, VERSION = "MANIFEST", "weights_manifest.json", "VERSION"
 IGNORED = {"__pycache__"}
 
 Json = dict[str, Any]
@@ -71,7 +71,7 @@ def describe_solution(folder: Path) -> Json:
     """Name a solution by its content: ``sha256`` of the list of its files' digests.
 
     ``frozen`` and ``weights`` are the digests of its MANIFEST and of its list of weights, None
-    where it has none.
+    where it has none; ``version`` is what its file of that name says.
     """
     files = {
         path.relative_to(folder).as_posix(): sha256_file(path)
@@ -83,7 +83,15 @@ def describe_solution(folder: Path) -> Json:
         "sha256": digest_lines(files),
         "frozen": files.get(FROZEN),
         "weights": files.get(WEIGHTS),
+        "version": read_version(folder),
     }
+
+
+def read_version(solution: Path) -> str | None:
+    """What the solution calls itself for people: the first word of its VERSION, if it has one."""
+    path = solution / VERSION
+    words = path.read_text(encoding="utf-8").split() if path.is_file() else []
+    return words[0] if words else None
 
 
 def describe_weights(weights: str | None) -> Json:

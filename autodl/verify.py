@@ -18,6 +18,7 @@ from typing import Any, Literal
 from autodl.bundle import sha256_file
 from autodl.errors import UsageError
 from autodl.golden import KINDS, write_golden
+from autodl.manifest import read_version
 from autodl.run import run
 from autodl.solve import NO_WEIGHTS, Equipment
 
@@ -69,7 +70,8 @@ def check_code(solution: Path) -> Iterator[Check]:
     yield from sorted(faults, key=lambda check: check.name)
     if not faults:
         digest = sha256_file(solution / FROZEN)
-        yield Check("code", f"{len(frozen)} files", "good", f"as frozen, {digest[:16]}")
+        version = read_version(solution) or "without a version"
+        yield Check("code", f"{len(frozen)} files", "good", f"as frozen: {version}, {digest[:16]}")
 
 
 def check_weights(solution: Path) -> Iterator[Check]:

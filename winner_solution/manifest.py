@@ -3,7 +3,8 @@
     python -m winner_solution.manifest          verify the files against MANIFEST; 1 if they differ
     python -m winner_solution.manifest --write  freeze the files as they are
 
-The digest of MANIFEST itself names the solution. The weights are named in ``weights_manifest.json``
+The digest of MANIFEST itself names the solution; VERSION, one of its files, is for people, and is
+raised with each change that a user can notice. The weights are named in ``weights_manifest.json``
 with their own digests, and that file is one of these.
 """
 
@@ -15,7 +16,7 @@ from pathlib import Path
 
 FOLDER = Path(__file__).resolve().parent
 NAME = "MANIFEST"
-_PARTS = ("*.py", "*/*.py", "weights_manifest.json", "golden.json")
+_PARTS = ("*.py", "*/*.py", "VERSION", "weights_manifest.json", "golden.json")
 
 
 def digests(folder: Path = FOLDER) -> dict[str, str]:

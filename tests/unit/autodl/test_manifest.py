@@ -14,12 +14,14 @@ def test_a_solution_is_named_by_its_files_and_not_by_what_python_leaves(tmp_path
     described = describe_solution(tmp_path)
     files = {name: sha256_file(tmp_path / name) for name in ("model.py", "nets/a.py")}
     assert described["sha256"] == digest_lines(files)
-    assert (described["frozen"], described["weights"]) == (None, None)
+    assert (described["frozen"], described["weights"], described["version"]) == (None, None, None)
     (tmp_path / "__pycache__").mkdir()
     (tmp_path / "__pycache__/model.pyc").write_bytes(b"x")
     assert describe_solution(tmp_path) == described
     (tmp_path / "MANIFEST").write_text("frozen\n")
     assert describe_solution(tmp_path)["frozen"] == sha256_file(tmp_path / "MANIFEST")
+    (tmp_path / "VERSION").write_text("2.1.0\n")
+    assert describe_solution(tmp_path)["version"] == "2.1.0"
 
 
 def test_a_list_of_digests_is_what_sha256sum_prints(tmp_path: Path) -> None:
