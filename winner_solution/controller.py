@@ -154,7 +154,7 @@ class Engine:
     def _seconds(self, learner: Learner, step: Step) -> float:
         """What a step will take here: the features that are missing, and its fits."""
         fits = self._costs.seconds(learner.name, self._fit_seconds(step))
-        return fits + self._extraction_seconds(step)
+        return fits + step.clock_seconds + self._extraction_seconds(step)
 
     def _extraction_seconds(self, step: Step) -> float:
         """What the features will take here that the step needs and that are missing."""
@@ -174,7 +174,7 @@ class Engine:
         return step.row_seconds + pictures * self.task.picture_seconds / self._costs.speed
 
     def _fit_seconds(self, step: Step) -> float:
-        """Of all its fits, on the reference machine."""
+        """Of all its fits, but what ends by the clock, on the reference machine."""
         return step.seconds * (1 + len(self.task.folds) / 2 if step.folds else 1)
 
     def _bind(self, candidate: Candidate) -> Callable[[], None]:
@@ -220,8 +220,8 @@ class Engine:
         extracted = train.extraction_seconds - extracted
         if step.extractor and (new := train.count_features(step.extractor) - known):
             self._costs.learn(step.extractor.name, self._row_seconds(step) * new, extracted)
-        if not first:  # which is cut short
-            spent = time.monotonic() - start - extracted
+        spent = time.monotonic() - start - extracted - step.clock_seconds
+        if not first and spent > 0:  # it was not cut short
             self._costs.learn(learner.name, self._fit_seconds(step), spent)
         self._candidates = [c for c in self._candidates if c.steps]
 

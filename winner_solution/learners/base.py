@@ -31,7 +31,8 @@ class Step:
     wants. ``size``: the learner's own measure (trees, pixels, seconds of training). ``folds``:
     False when it is too slow to be cross-validated on small sets; it is then validated on the first
     fold alone. ``extractor``: whose features it needs, and ``row_seconds`` what one row of them
-    takes; each row is computed once, whoever needs it.
+    takes; each row is computed once, whoever needs it. ``clock_seconds``: of training that ends by
+    the clock, the same on every machine, beside ``seconds``.
     """
 
     seconds: float
@@ -41,6 +42,7 @@ class Step:
     folds: bool = True
     extractor: Extractor | None = None
     row_seconds: float = 0.0
+    clock_seconds: float = 0.0
 
 
 class Learner(Protocol):

@@ -48,13 +48,14 @@ class ConvNet:
         predict = row * (test + n // 5) / 3
         return [
             Step(
-                seconds + config.NET_START_SECONDS + predict,
+                config.NET_START_SECONDS + predict,
                 closes,
                 rows=n,
                 size=int(seconds),
                 folds=False,
                 extractor=self._view.extractor,
                 row_seconds=self._row_seconds,
+                clock_seconds=seconds,
             )
             for seconds, closes in config.NET_CYCLES
             if seconds >= config.NET_LEAST_EPOCHS * row * n

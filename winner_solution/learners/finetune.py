@@ -50,8 +50,8 @@ class FineTune:
             if has_accelerator():
                 row /= config.ACCELERATION
             if seconds >= config.NET_LEAST_EPOCHS * row * n:
-                cost = seconds + config.TUNE_START_SECONDS + row * (test + n // 5) / 3
-                steps.append(Step(cost, closes, rows=n, size=number, folds=False))
+                cost = config.TUNE_START_SECONDS + row * (test + n // 5) / 3
+                steps.append(Step(cost, closes, n, size=number, folds=False, clock_seconds=seconds))
         return steps
 
     def fit(self, task: Task, step: Step, rows: Rows, deadline: Deadline) -> Predictor:

@@ -43,6 +43,16 @@ def test_steps_that_are_not_cross_validated_cost_one_fit(engine: Engine) -> None
     assert engine._seconds(learner, Step(2.0, 0.5, rows=80, folds=False)) == 2.0
 
 
+def test_training_that_ends_by_the_clock_costs_the_same_on_every_machine(engine: Engine) -> None:
+    learner, step = (
+        Linear(Course(16), ROW_SECONDS),
+        Step(2.0, 0.5, 80, folds=False, clock_seconds=8),
+    )
+    fast = Engine(engine.task, [], Clock(60.0), CostModel(speed=0.25))
+    assert engine._seconds(learner, step) == 10.0
+    assert fast._seconds(learner, step) == 8.5
+
+
 def test_a_row_costs_the_pictures_that_are_decoded_for_it() -> None:
     train = generate("video", 20, 2, seed=1)
     task = open_task(train, Shape.of(train.metadata))
