@@ -11,6 +11,7 @@ from .data import Extractor, Task
 from .domain import Domain, Shape, possible, route
 from .features.frozen_image import FrozenFrames
 from .features.generic import Generic
+from .features.hydra import Hydra
 from .features.intervals import Intervals
 from .features.mel import MelCourse, MelStatistics
 from .features.motion import Motion, Stills
@@ -98,10 +99,12 @@ def _series(task: Task) -> list[Learner]:
     steps = int(np.clip(np.median([len(series) for series in look]), low, high))
     seconds = 2e-9 * config.ROCKET_FEATURES * steps
     rocket = MiniRocket(steps, config.ROCKET_FEATURES)
+    kernels = config.HYDRA_GROUPS * config.HYDRA_KERNELS
     course, intervals = Course(config.COURSE_STEPS), Intervals(steps)
     return [
         Linear(course, 1e-4),
         Linear(rocket, seconds, closes=0.4),
+        Linear(Hydra(steps), 2e-8 * kernels * steps, closes=0.15),
         Forest(course, 1e-4),
         Kernel(course, 1e-4),
         Forest(intervals, 1e-3),

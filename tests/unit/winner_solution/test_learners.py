@@ -12,6 +12,7 @@ from winner_solution.domain import Shape
 from winner_solution.features.frozen_audio import FrozenSound
 from winner_solution.features.frozen_image import FrozenFrames, FrozenImage
 from winner_solution.features.generic import Generic
+from winner_solution.features.hydra import Hydra
 from winner_solution.features.intervals import Intervals
 from winner_solution.features.mel import MelCourse, MelStatistics
 from winner_solution.features.motion import Motion, Stills
@@ -62,6 +63,7 @@ LEARNERS = {
     "course": ("series", lambda: Linear(Course(16), 1e-4)),
     "forest-intervals": ("series", lambda: Forest(Intervals(16))),
     "kernel-intervals-mel": ("audio", lambda: Kernel(Intervals(24, of_mel=True))),
+    "hydra": ("series", lambda: Linear(Hydra(24), 1e-4)),
     "minirocket": ("series", lambda: Linear(MiniRocket(24, 500), 1e-4)),
     "mel-statistics": ("audio", lambda: Linear(MelStatistics(), 1e-3)),
     "mel-course": ("audio", lambda: Linear(MelCourse(), 1e-3)),
