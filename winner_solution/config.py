@@ -24,9 +24,9 @@ class Trees(NamedTuple):
 ALC_START_SECONDS = 60.0  # t0 of the contest's log time
 RESERVE_SECONDS = 2.0  # kept at the end for writing the last prediction
 RESERVE_SHARE = 0.02  # ... or this share of the budget
-FIRST_FIT_SECONDS = 0.7  # the first step learns from the rows that are ready by then
-FIRST_VALIDATE_SECONDS = 0.3
-FIRST_TEST_SECONDS = 0.8  # test rows that are not ready by then get the median at first
+FIRST_FIT_SECONDS = 0.15  # the first step learns from the rows that are ready by then
+FIRST_VALIDATE_SECONDS = 0.1
+FIRST_TEST_SECONDS = 0.2  # test rows that are not ready by then get the median at first
 FIRST_ROWS = 1000
 AGAIN_SECONDS = 2.0  # the first step is at once done again on all rows if it takes less
 STEP_PATIENCE = 3.0  # a step may take this many times what was predicted
