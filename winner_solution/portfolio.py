@@ -47,9 +47,10 @@ class Portfolio:
 
     def learners(self, task: Task) -> list[Learner]:
         """All learners for ``task``; the last one works for anything."""
-        made, frozen = self._make[task.domain](task), self._frozen[task.domain]
-        networks = _networks(task) if self._networks else []
-        return [*made, *networks, *frozen, self._fallback]
+        made = self._make[task.domain](task)
+        if not self._networks:
+            made = [learner for learner in made if not isinstance(learner, ConvNet)]
+        return [*made, *self._frozen[task.domain], self._fallback]
 
     def look(self, task: Task) -> Extractor | None:
         """The cheap features in which examples of ``task`` are compared."""
@@ -86,6 +87,7 @@ def _image(task: Task) -> list[Learner]:
         Linear(few, 1.2e-3),
         Linear(many, 3e-3, closes=0.2),
         Kernel(many, 3e-3),
+        ConvNet(PictureView(config.NET_SIDE)),
     ]
 
 
@@ -113,7 +115,9 @@ def _series(task: Task) -> list[Learner]:
 
 
 def _audio(task: Task) -> list[Learner]:
-    seconds = _mel_seconds(task)
+    look = task.train.series(task.train.rows[:: max(1, len(task.train) // 16)])
+    samples = min(float(np.mean([len(series) for series in look])), config.MEL_MAX_SAMPLES)
+    seconds = 1e-3 + 5e-8 * samples
     steps = config.ROCKET_MEL_STEPS
     rocket = MiniRocket(steps, config.ROCKET_FEATURES, of_mel=True)
     rocket_seconds = seconds + 2e-9 * config.ROCKET_FEATURES * steps
@@ -126,21 +130,8 @@ def _audio(task: Task) -> list[Learner]:
         Kernel(course, seconds),
         Perceptrons(statistics, seconds),
         Linear(rocket, rocket_seconds, closes=0.3),
+        ConvNet(MelView(), seconds),
     ]
-
-
-def _mel_seconds(task: Task) -> float:
-    """What the mel bands of a clip take."""
-    look = task.train.series(task.train.rows[:: max(1, len(task.train) // 16)])
-    samples = min(float(np.mean([len(series) for series in look])), config.MEL_MAX_SAMPLES)
-    return 1e-3 + 5e-8 * samples
-
-
-def _networks(task: Task) -> list[Learner]:
-    """Those that learn from scratch."""
-    if task.domain is Domain.IMAGE:
-        return [ConvNet(PictureView(config.NET_SIDE))]
-    return [ConvNet(MelView(), _mel_seconds(task))] if task.domain is Domain.AUDIO else []
 
 
 def _video(task: Task) -> list[Learner]:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from .. import config
 from ..data import Subset
 from ..split import Rows
-from .mel import resample
+from .mel import resampled
 
 Floats = NDArray[np.float32]
 
@@ -35,9 +35,8 @@ class Hydra:
 
     def __call__(self, subset: Subset, rows: Rows) -> Floats:
         """float32 (n, F), roots of counts and of sums, and the logarithm of the length."""
-        series = subset.series(rows)
-        lengths = np.log([[len(s)] for s in series])
-        x = np.stack([resample(s, self._steps) for s in series]).transpose(0, 2, 1)
+        x, lengths = resampled(subset, rows, self._steps)
+        x = x.transpose(0, 2, 1)
         if not self._groups:
             self._make_groups(x)
         x = np.asarray((x - self._mean) / self._scale, np.float32)

@@ -16,7 +16,7 @@ from scipy.fft import rfft
 from .. import config
 from ..data import Subset
 from ..split import Rows
-from .mel import mel_bands, resample
+from .mel import resampled
 
 Floats = NDArray[np.float32]
 
@@ -31,11 +31,8 @@ class Intervals:
 
     def __call__(self, subset: Subset, rows: Rows) -> Floats:
         """float32 (n, F), of at most about ``config.INTERVAL_FEATURES``; last the log length."""
-        series = subset.series(rows)
-        lengths = np.log([[len(s)] for s in series])
-        if self._of_mel:
-            series = [mel_bands(s) for s in series]
-        x = np.stack([resample(s, self._steps) for s in series]).transpose(0, 2, 1)
+        x, lengths = resampled(subset, rows, self._steps, self._of_mel)
+        x = x.transpose(0, 2, 1)
         parts = [part for view in _views(x) for part in self._describe(view)]
         return np.concatenate([*parts, lengths], axis=1).astype(np.float32)
 

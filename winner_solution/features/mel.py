@@ -47,8 +47,7 @@ class MelPicture:
 
     def __call__(self, subset: Subset, rows: Rows) -> Floats:
         """float32 (n, MEL_PICTURE_STEPS * MEL_BANDS), by time."""
-        steps = config.MEL_PICTURE_STEPS
-        x = np.stack([resample(mel_bands(series), steps) for series in subset.series(rows)])
+        x, _ = resampled(subset, rows, config.MEL_PICTURE_STEPS, of_mel=True)
         x = x.reshape(len(rows), -1)
         x -= x.mean(axis=1, keepdims=True)
         return np.asarray(x / np.maximum(x.std(axis=1, keepdims=True), 1e-3), np.float32)
@@ -70,6 +69,17 @@ def mel_bands(series: Floats) -> Floats:
     frames = np.lib.stride_tricks.sliding_window_view(wave, window)[::hop]
     power = np.abs(rfft(frames * _HANN, axis=1)) ** 2
     return np.asarray(np.log(power.astype(np.float32) @ _FILTERS + np.float32(1e-5)))
+
+
+def resampled(
+    subset: Subset, rows: Rows, steps: int, of_mel: bool = False
+) -> tuple[Floats, Floats]:
+    """The series of these rows, or their mel bands, (n, steps, d), and their log lengths (n, 1)."""
+    series = subset.series(rows)
+    lengths = np.log([[len(s)] for s in series])
+    if of_mel:
+        series = [mel_bands(s) for s in series]
+    return np.stack([resample(s, steps) for s in series]), lengths
 
 
 def resample(series: Floats, steps: int) -> Floats:

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from .. import config
 from ..data import Subset
 from ..split import Rows
-from .mel import mel_bands, resample
+from .mel import resample, resampled
 
 Floats = NDArray[np.float32]
 
@@ -62,11 +62,8 @@ class MiniRocket:
 
     def __call__(self, subset: Subset, rows: Rows) -> Floats:
         """float32 (n, about ``features``), shares in 0..1, and the logarithm of the length."""
-        series = subset.series(rows)
-        lengths = np.log([[len(s)] for s in series])
-        if self._of_mel:
-            series = [mel_bands(s) for s in series]
-        x = np.stack([resample(s, self._steps) for s in series]).transpose(2, 0, 1)
+        x, lengths = resampled(subset, rows, self._steps, self._of_mel)
+        x = x.transpose(2, 0, 1)
         if not self._plan:
             self._plan = self._make_plan(x[:, :256])
         parts = [part for dilation in self._plan for part in dilation.features(x)]

@@ -19,9 +19,10 @@ from ..features.frozen_image import FrozenImage, network_sides
 from ..heads import fit_ridge
 from ..machine import cores
 from ..mirror import mirrors
-from ..nets.cycles import Training, has_accelerator, shift, shift_and_mirror
+from ..nets.cycles import Training, has_accelerator
 from ..nets.runtime import load_backbone, to_rgb
 from ..nets.trainable import trainable_network
+from ..nets.views import PictureView
 from ..pictures import Pixels
 from ..split import Rows, sample_rows
 from .base import Predictor, Scores, Step
@@ -62,7 +63,7 @@ class FineTune:
         weights = self._weights or self._probe(task, learn, side, training, deadline)
         training.network.set_weights(weights)
         mirror = mirrors(task)
-        augment = shift_and_mirror if mirror else shift
+        augment = PictureView(side).augment(task)
         pixels = _rgb(task.train, learn, side)
         training.cycle(pixels, targets(task, learn), seconds, deadline, augment)
         tuned = training.network.get_weights()  # copies
